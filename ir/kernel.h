@@ -1,0 +1,183 @@
+// Kernel IR: one loop nest with static extents, the unit that backends compile.
+//
+//   for every point of the parallel space p0<P0, p1<P1, ..          (any order, any thread)
+//     acc[k] = identity
+//     for every point of the reduction space r0<R0, r1<R1, ..        (order: see Order)
+//       evaluate body[0, pre)        and fold reductions into acc[k]
+//     evaluate body[pre, end)        (Acc reads acc[k])
+//     stores
+//
+// By `core`:
+//   Map         no reduction space; pre = 0.
+//   Reduce      as above. A single Fma reduction is a contraction.
+//   Cumulative  the body's second part and the stores run at every reduction point, after folding;
+//               the stores' offsets may use reduction indices. `exclusive` runs them before
+//               folding.
+//   Scatter     no accumulators; stores run at every reduction point, in order, and combine with
+//               memory by `Store::combine`. Distinct parallel points never touch the same element.
+//
+// Index expressions are affine in the index symbols: parallel ivs, then reduction ivs, then the
+// derived symbols, each floor(numerator / divisor) of an earlier expression. `Lanes` fixes the
+// order of a sum so that it can be vectorised along the reduction: 32 accumulators, the one at
+// (last reduction iv mod 32) takes the element, outer reduction ivs run in sequence; at the end
+// lane j is combined with lane j+16, then j+8, j+4, j+2, j+1. Lane j starts at the identity.
+//
+// Text form, parsing and verification: ir/kernel_text.h, ir/kernel_verify.h. Equal text means equal
+// kernel; caches are keyed by it.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "ir/scalar.h"
+#include "ir/type.h"
+
+namespace lathe {
+
+using ScalarId = int32_t;  // index into Kernel::body
+using SymbolId = int32_t;
+using GuardId = int32_t;
+
+struct IndexTerm {
+  SymbolId symbol;
+  int64_t coefficient;
+  friend bool operator==(const IndexTerm&, const IndexTerm&) = default;
+};
+
+// constant + sum of coefficient * symbol; terms sorted by symbol, no zero coefficients.
+struct IndexExpr {
+  int64_t constant = 0;
+  std::vector<IndexTerm> terms;
+
+  IndexExpr() = default;
+  IndexExpr(int64_t c) : constant(c) {}
+  static IndexExpr symbol(SymbolId s) {
+    IndexExpr e;
+    e.terms.push_back({s, 1});
+    return e;
+  }
+  bool is_constant() const { return terms.empty(); }
+  int64_t coefficient(SymbolId s) const {
+    for (const IndexTerm& t : terms)
+      if (t.symbol == s) return t.coefficient;
+    return 0;
+  }
+  friend bool operator==(const IndexExpr&, const IndexExpr&) = default;
+  friend IndexExpr operator+(const IndexExpr& a, const IndexExpr& b);
+  friend IndexExpr operator*(const IndexExpr& a, int64_t factor);
+};
+IndexExpr operator+(const IndexExpr& a, const IndexExpr& b);
+IndexExpr operator*(const IndexExpr& a, int64_t factor);
+
+// A symbol computed from others: floor(numerator / divisor), divisor > 0.
+struct DerivedSymbol {
+  IndexExpr numerator;
+  int64_t divisor = 1;
+  friend bool operator==(const DerivedSymbol&, const DerivedSymbol&) = default;
+};
+
+// True where 0 <= index < limit and index is a multiple of `multiple_of`.
+struct Guard {
+  IndexExpr index;
+  int64_t limit = 0;
+  int64_t multiple_of = 1;
+  friend bool operator==(const Guard&, const Guard&) = default;
+};
+
+// A data-dependent part of an offset: value * stride. `value` is an integer scalar already limited
+// to what keeps the offset inside the operand.
+struct IndirectTerm {
+  ScalarId value;
+  int64_t stride;
+  friend bool operator==(const IndirectTerm&, const IndirectTerm&) = default;
+};
+
+// An element of an operand: offset in elements.
+struct Access {
+  int32_t operand = 0;
+  IndexExpr offset;
+  std::vector<IndirectTerm> indirect;
+  friend bool operator==(const Access&, const Access&) = default;
+};
+
+// One scalar in SSA form. Which members mean something depends on op:
+//   Const: number (floats) or integer.  IndexValue: index, converted to `type`.
+//   Load: access; where any guard is false memory is not touched and the value is 0.
+//   GuardTest: guards, true where all hold.  Acc: integer = which reduction.
+struct Instr {
+  Scalar op = Scalar::Const;
+  DType type = DType::f32;
+  std::array<ScalarId, 3> args = {-1, -1, -1};
+  double number = 0;
+  int64_t integer = 0;
+  IndexExpr index;
+  Access access;
+  std::vector<GuardId> guards;
+};
+
+// How accumulators and scattered stores combine; identities: 0, -inf or MIN, +inf or MAX, 1, ..
+// Fma: acc = fma(a, b, acc) (floats), acc + a*b (integers).
+enum class Combine : uint8_t { Add, Max, Min, Mul, And, Or, Fma, Assign };
+
+struct Reduction {
+  Combine combine = Combine::Add;
+  DType type = DType::f32;  // of the accumulator; never f16 or bf16
+  ScalarId a = -1, b = -1;  // b for Fma only
+};
+
+struct Store {
+  Access access;
+  ScalarId value = -1;  // converted to the operand's type
+  Combine combine = Combine::Assign;
+};
+
+enum class OperandRole : uint8_t { In, Out, InOut };
+
+struct Operand {
+  DType dtype = DType::f32;
+  int64_t size = 0;  // elements reachable from the pointer
+  OperandRole role = OperandRole::In;
+};
+
+enum class Core : uint8_t { Map, Reduce, Cumulative, Scatter };
+enum class Order : uint8_t { Sequential, Lanes };
+
+inline constexpr int kLanes = 32;
+
+struct Kernel {
+  std::string label;  // for people: what it came from; not part of the text or the hash
+  std::vector<Operand> operands;
+  Dims par;
+  Dims red;
+  std::vector<DerivedSymbol> derived;
+  std::vector<Guard> guards;
+  Core core = Core::Map;
+  Order order = Order::Sequential;
+  bool exclusive = false;
+  std::vector<Instr> body;
+  int32_t pre = 0;  // body[0, pre) is evaluated at every reduction point
+  std::vector<Reduction> reductions;
+  std::vector<Store> stores;
+
+  int symbol_count() const { return static_cast<int>(par.size() + red.size() + derived.size()); }
+  SymbolId red_symbol(int i) const { return static_cast<SymbolId>(par.size()) + i; }
+  SymbolId derived_symbol(int i) const {
+    return static_cast<SymbolId>(par.size() + red.size()) + i;
+  }
+  int64_t points() const;  // product of par
+  int64_t steps() const;   // product of red
+};
+
+// How a backend is to run a kernel; results do not depend on it.
+struct KernelSchedule {
+  int parallel = -1;               // the parallel iv split among threads; -1: not split
+  int64_t grain = 1;               // its values per chunk
+  int vector = -1;                 // the iv (symbol id) along which to vectorise; -1: scalar
+  int64_t tile_m = 0, tile_n = 0;  // register tile of a contraction, in elements
+  friend bool operator==(const KernelSchedule&, const KernelSchedule&) = default;
+};
+
+int64_t chunk_count(const Kernel& k, const KernelSchedule& s);
+
+}  // namespace lathe
