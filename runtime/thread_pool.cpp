@@ -1,6 +1,7 @@
 #include "runtime/thread_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
@@ -95,6 +96,7 @@ class ThreadPool::Team {
   void run(int64_t chunks, ChunkFn fn, void* ctx);
 
  private:
+  void keep_workers_off(int cpu);
   void wake_workers(int64_t most);
   void work(int thread);
   void wait_for_chunks(int64_t chunks);
@@ -103,6 +105,9 @@ class ThreadPool::Team {
   uint64_t current_job() const { return claim_.load(std::memory_order_seq_cst) >> kChunkBits; }
 
   const bool spin_;  // whether the threads have CPUs of their own to spin on
+
+  cpu_set_t allowed_;     // to the thread that made the team; empty: unknown
+  int avoided_cpu_ = -1;  // the caller's, when it last woke workers
 
   // The job. Its fields are written before its number appears in the claim word, and number and
   // next chunk are one word so that a claim succeeds only in the job whose fields were read.
@@ -121,6 +126,7 @@ class ThreadPool::Team {
 };
 
 ThreadPool::Team::Team(int threads) : spin_(threads <= thread_count(0, Options{}, detect_cpu())) {
+  if (sched_getaffinity(0, sizeof allowed_, &allowed_) != 0) CPU_ZERO(&allowed_);
   workers_.reserve(threads - 1);
   try {
     for (int thread = 1; thread < threads; ++thread)
@@ -151,9 +157,23 @@ void ThreadPool::Team::run(int64_t chunks, ChunkFn fn, void* ctx) {
   wait_for_chunks(chunks);
 }
 
+// Linux likes to wake a worker on the waker's CPU, where it waits until the caller stops spinning.
+// So the workers may use all CPUs but the caller's (measured: a 145 us job after 5 ms of idleness
+// took 151 us, p90 440, before and 107 us, p90 130, with this).
+void ThreadPool::Team::keep_workers_off(int cpu) {
+  if (cpu == avoided_cpu_ || !spin_) return;
+  avoided_cpu_ = cpu;
+  cpu_set_t others = allowed_;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0) return;
+  for (std::thread& worker : workers_)
+    pthread_setaffinity_np(worker.native_handle(), sizeof others, &others);
+}
+
 void ThreadPool::Team::wake_workers(int64_t most) {
   int64_t sleeping = sleeping_workers_.load(std::memory_order_seq_cst);
   if (sleeping == 0) return;
+  keep_workers_off(sched_getcpu());
   // A worker that has counted itself but does not sleep yet holds the lock until it does.
   {
     std::lock_guard lock(sleep_);

@@ -1,0 +1,16 @@
+// The loops behind runtime/roof.h, one file an ISA because each is compiled for its own.
+#pragma once
+
+#include <cstdint>
+
+namespace lathe::roof {
+
+// Runs `rounds` of multiply-adds on as many independent accumulators as hide the latency. Returns
+// the number of floating-point operations done.
+using FmaLoop = int64_t (*)(int64_t rounds);
+int64_t fma_scalar(int64_t rounds);
+int64_t fma_sse42(int64_t rounds);
+int64_t fma_avx2(int64_t rounds);
+int64_t fma_avx512(int64_t rounds);
+
+}  // namespace lathe::roof
