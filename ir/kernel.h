@@ -11,16 +11,24 @@
 //   Map         no reduction space; pre = 0.
 //   Reduce      as above. A single Fma reduction is a contraction.
 //   Cumulative  the body's second part and the stores run at every reduction point, after folding;
-//               the stores' offsets may use reduction indices. `exclusive` runs them before
-//               folding.
-//   Scatter     no accumulators; stores run at every reduction point, in order, and combine with
-//               memory by `Store::combine`. Distinct parallel points never touch the same element.
+//               they may use reduction indices and values of the first part. `exclusive` runs them
+//               before folding (and after the first part).
+//   Scatter     no accumulators; pre = all of the body; stores run at every reduction point, in
+//               order, and combine with memory by `Store::combine`. Distinct parallel points never
+//               touch the same element.
+// In a Reduce, body[pre, end) and the stores use no value of body[0, pre) and no reduction index
+// (nor a derived symbol that depends on one). An empty `red` has one point, a zero extent none.
+// Combining is always op(accumulator or memory, element), in that order of operands.
 //
 // Index expressions are affine in the index symbols: parallel ivs, then reduction ivs, then the
 // derived symbols, each floor(numerator / divisor) of an earlier expression. `Lanes` fixes the
 // order of a sum so that it can be vectorised along the reduction: 32 accumulators, the one at
 // (last reduction iv mod 32) takes the element, outer reduction ivs run in sequence; at the end
-// lane j is combined with lane j+16, then j+8, j+4, j+2, j+1. Lane j starts at the identity.
+// lane j is combined with lane j+16, then j+8, j+4, j+2, j+1 (Fma lanes are added), and lane 0 is the
+// result. Lane j starts at the identity. Lanes is for Core::Reduce with a nonempty `red` only.
+//
+// Operands do not overlap in memory; a kernel that works in place has one InOut operand, and loads
+// of it use the very offset of one of its stores.
 //
 // Text form, parsing and verification: ir/kernel_text.h, ir/kernel_verify.h. Equal text means equal
 // kernel; caches are keyed by it.
@@ -103,8 +111,10 @@ struct Access {
 
 // One scalar in SSA form. Which members mean something depends on op:
 //   Const: number (floats) or integer.  IndexValue: index, converted to `type`.
-//   Load: access; where any guard is false memory is not touched and the value is 0.
+//   Load: access; where any guard is false memory is not touched and the value is 0 (nor is the
+//   offset computed: it may lie outside the operand). Type: the operand's or its compute type.
 //   GuardTest: guards, true where all hold.  Acc: integer = which reduction.
+//   Scale2, Cast, Bitcast, Select: as in ir/scalar.h. All other members keep their defaults.
 struct Instr {
   Scalar op = Scalar::Const;
   DType type = DType::f32;
@@ -117,7 +127,7 @@ struct Instr {
 };
 
 // How accumulators and scattered stores combine; identities: 0, -inf or MIN, +inf or MAX, 1, ..
-// Fma: acc = fma(a, b, acc) (floats), acc + a*b (integers).
+// Fma: acc = fma(a, b, acc) (floats), acc + a*b (integers). Assign is for stores only.
 enum class Combine : uint8_t { Add, Max, Min, Mul, And, Or, Fma, Assign };
 
 struct Reduction {
@@ -128,8 +138,8 @@ struct Reduction {
 
 struct Store {
   Access access;
-  ScalarId value = -1;  // converted to the operand's type
-  Combine combine = Combine::Assign;
+  ScalarId value = -1;  // of the operand's compute type; rounded where that is f16 or bf16
+  Combine combine = Combine::Assign;  // others in a Scatter only; never Fma
 };
 
 enum class OperandRole : uint8_t { In, Out, InOut };

@@ -1,8 +1,9 @@
 // Scalar functions of Kernel IR and their exact meaning.
 //
-// Values have a DType. f16 and bf16 values are computed in binary32 by every scalar and rounded
-// only by Cast and by stores; so the type of an arithmetic result is never f16 or bf16. Every
-// backend implements the machine scalars to the bit:
+// Values have a DType. A value of type f16 or bf16 is a binary32 value that the 16-bit format can
+// hold: every scalar takes it as f32, and only Load (exactly) and Cast (rounding) produce it; the
+// type of every other result, constants included, is never f16 or bf16. Argument types match when
+// their compute types do. Every backend implements the machine scalars to the bit:
 //   Add Sub Mul Div Sqrt Fma Floor Ceil Trunc RoundEven   IEEE 754, round to nearest even; NaN
 //       payloads are not specified. Integers wrap; Div and Rem truncate toward zero, x/0 = -1 with
 //       all bits set (0 for Rem: x), MIN/-1 = MIN, Rem 0.
@@ -18,8 +19,12 @@
 //   Select(c,a,b) c ? a : b, on bits.
 //   Cast          float->float rounds to nearest even; float->int truncates toward zero, saturates,
 //                 NaN gives 0; int->float rounds to nearest even (once); int->int wraps;
-//                 to bool: value != 0; from bool: 0 or 1.
+//                 to bool: value != 0; from bool: 0 or 1. To f16 and bf16: a cast to f32, then
+//                 from there to the 16-bit format (two roundings for f64 and wide integers).
 //   Bitcast       same width, bits kept (f32<->i32/u32, f64<->i64/u64).
+// Types: arguments and result of one type (numbers for arithmetic, floats only for Sqrt Floor Ceil
+// Trunc RoundEven), except as said above; comparisons and Select take bool as well.
+// The C++ of all this: ir/scalar_eval.h.
 #pragma once
 
 #include <cstdint>
