@@ -17,7 +17,8 @@
 namespace lathe {
 namespace {
 
-constexpr std::array<std::string_view, 4> kIsaNames = {"scalar", "sse42", "avx2", "avx512"};
+// What LATHE_ISA may say.
+constexpr std::array<Isa, 3> kVectorIsas = {Isa::sse42, Isa::avx2, Isa::avx512};
 
 constexpr bool has(uint64_t word, std::initializer_list<int> bits) {
   for (int bit : bits)
@@ -67,7 +68,7 @@ std::string read_name() {
 
 // Leaf 4 (Intel) and leaf 0x8000001D (AMD with topology extensions) share one format: a subleaf a
 // cache, until one of type 0.
-void read_caches(CpuInfo& cpu) {
+void read_caches(Target& target) {
   bool amd_format = has(cpuid(0x80000001).ecx, {22});
   for (uint32_t subleaf = 0; subleaf < 16; ++subleaf) {
     Registers r = cpuid(amd_format ? 0x8000001D : 4, subleaf);
@@ -76,9 +77,9 @@ void read_caches(CpuInfo& cpu) {
     if (type == 2) continue;  // instructions
     int64_t line = (r.ebx & 4095) + 1, partitions = (r.ebx >> 12 & 1023) + 1;
     int64_t bytes = line * partitions * ((r.ebx >> 22) + 1) * (int64_t{r.ecx} + 1);
-    if (level == 1) cpu.l1d_bytes = bytes;
-    if (level == 2) cpu.l2_bytes = bytes;
-    if (level == 3) cpu.l3_bytes = bytes;
+    if (level == 1) target.l1_bytes = bytes;
+    if (level == 2) target.l2_bytes = bytes;
+    if (level == 3) target.l3_bytes = bytes;
   }
 }
 
@@ -86,14 +87,18 @@ void read_caches(CpuInfo& cpu) {
 
 CpuidBits read_cpuid() { return {}; }
 std::string read_name() { return "unknown CPU"; }
-void read_caches(CpuInfo&) {}
+void read_caches(Target&) {}
 
 #endif
 
-int64_t cache_or(int64_t known, int name, int64_t otherwise) {
-  if (known > 0) return known;
-  int64_t said = sysconf(name);
-  return said > 0 ? said : otherwise;
+// For CPUs whose cpuid keeps silent about caches; where the system does too, the defaults stay.
+void ask_system_for_caches(Target& target) {
+  auto ask = [](int name, int64_t& bytes) {
+    if (int64_t said = sysconf(name); said > 0) bytes = said;
+  };
+  ask(_SC_LEVEL1_DCACHE_SIZE, target.l1_bytes);
+  ask(_SC_LEVEL2_CACHE_SIZE, target.l2_bytes);
+  ask(_SC_LEVEL3_CACHE_SIZE, target.l3_bytes);
 }
 
 int allowed_cpus() {
@@ -106,12 +111,10 @@ int allowed_cpus() {
 CpuInfo read_machine() {
   CpuInfo cpu;
   cpu.name = read_name();
-  cpu.native = features_from(read_cpuid());
-  cpu.features = limit_features(cpu.native, options().isa);
-  read_caches(cpu);
-  cpu.l1d_bytes = cache_or(cpu.l1d_bytes, _SC_LEVEL1_DCACHE_SIZE, 32 << 10);
-  cpu.l2_bytes = cache_or(cpu.l2_bytes, _SC_LEVEL2_CACHE_SIZE, 256 << 10);
-  cpu.l3_bytes = cache_or(cpu.l3_bytes, _SC_LEVEL3_CACHE_SIZE, 0);
+  cpu.native = target_from(read_cpuid());
+  ask_system_for_caches(cpu.native);
+  read_caches(cpu.native);
+  cpu.target = limit_isa(cpu.native, options().isa);
   cpu.cpus = allowed_cpus();
   cpu.quota = cgroup_quota();
   return cpu;
@@ -119,37 +122,39 @@ CpuInfo read_machine() {
 
 }  // namespace
 
-std::string_view isa_name(Isa isa) { return kIsaNames[static_cast<size_t>(isa)]; }
-
-int vector_bits(Isa isa) { return isa == Isa::scalar ? 32 : 64 << static_cast<int>(isa); }
-
-CpuFeatures features_from(const CpuidBits& bits) {
-  CpuFeatures f;
-  if (!has(bits.leaf1_ecx, {9, 19, 20, 23})) return f;  // SSSE3, SSE4.1, SSE4.2, POPCNT
-  f.isa = Isa::sse42;
+Target target_from(const CpuidBits& bits) {
+  Target t;
+  if (!has(bits.leaf1_ecx, {9, 19, 20, 23})) return t;  // SSSE3, SSE4.1, SSE4.2, POPCNT
+  t.isa = Isa::sse42;
   bool saves_ymm = has(bits.xcr0, {1, 2});
-  if (!saves_ymm || !has(bits.leaf1_ecx, {12, 27, 28, 29})) return f;  // FMA, OSXSAVE, AVX, F16C
-  if (!has(bits.leaf7_ebx, {3, 5, 8})) return f;                       // BMI1, AVX2, BMI2
-  f.isa = Isa::avx2;
+  if (!saves_ymm || !has(bits.leaf1_ecx, {12, 27, 28, 29})) return t;  // FMA, OSXSAVE, AVX, F16C
+  if (!has(bits.leaf7_ebx, {3, 5, 8})) return t;                       // BMI1, AVX2, BMI2
+  t.isa = Isa::avx2;
   bool saves_zmm = has(bits.xcr0, {5, 6, 7});
-  if (!saves_zmm || !has(bits.leaf7_ebx, {16, 17, 30, 31})) return f;  // F, DQ, BW, VL
-  f.isa = Isa::avx512;
-  f.vnni = has(bits.leaf7_ecx, {11});
-  f.bf16 = has(bits.leaf7_1_eax, {5});
-  return f;
+  if (!saves_zmm || !has(bits.leaf7_ebx, {16, 17, 30, 31})) return t;  // F, DQ, BW, VL
+  t.isa = Isa::avx512;
+  t.vnni = has(bits.leaf7_ecx, {11});
+  t.bf16 = has(bits.leaf7_1_eax, {5});
+  return t;
 }
 
-CpuFeatures limit_features(const CpuFeatures& native, std::string_view isa) {
+Target limit_isa(const Target& native, std::string_view isa) {
   if (isa.empty()) return native;
   std::string allowed;
-  for (int i = 1; i <= static_cast<int>(native.isa); ++i) {
-    if (isa == kIsaNames[i]) {
-      Isa chosen = static_cast<Isa>(i);
-      return chosen == native.isa ? native : CpuFeatures{chosen, false, false};
+  bool known = false;
+  for (Isa candidate : kVectorIsas) {
+    bool chosen = isa == name(candidate);
+    known |= chosen;
+    if (candidate > native.isa) continue;
+    if (chosen) {
+      Target limited = native;
+      limited.isa = candidate;
+      limited.vnni &= candidate == Isa::avx512;
+      limited.bf16 &= candidate == Isa::avx512;
+      return limited;
     }
-    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", kIsaNames[i]);
+    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", name(candidate));
   }
-  bool known = std::find(kIsaNames.begin() + 1, kIsaNames.end(), isa) != kIsaNames.end();
   fail("LATHE_ISA='{}': {}; allowed here: {}", isa,
        known ? "this CPU or its operating system does not support it" : "no such instruction set",
        allowed.empty() ? "none (leave it unset)" : allowed);

@@ -112,7 +112,7 @@ void measure_memory(ThreadPool& pool, Roof& roof) {
 Roof measure_roof(ThreadPool& pool, int threads, Isa isa) {
   LATHE_ASSERT(threads >= 1 && threads <= pool.threads(), "{} of {} threads", threads,
                pool.threads());
-  LATHE_ASSERT(isa <= detect_cpu().native.isa, "{} on a CPU without it", isa_name(isa));
+  LATHE_ASSERT(isa <= detect_cpu().native.isa, "{} on a CPU without it", name(isa));
   Roof roof;
   // A host's threads promise no concurrency, and then the roof is that of one thread.
   pool.parallel_region(threads, [&](int thread, int n) {

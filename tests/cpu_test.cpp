@@ -52,73 +52,66 @@ struct FakeRoot {
 }  // namespace
 
 TEST_CASE("every ISA is found from its bits") {
-  CpuFeatures full = features_from(kFullCpu);
+  Target full = target_from(kFullCpu);
   CHECK(full.isa == Isa::avx512);
   CHECK(full.bf16);
   CHECK(full.vnni);
 
   CpuidBits no_vl = kFullCpu;
   no_vl.leaf7_ebx &= ~(1u << 31);
-  CHECK(features_from(no_vl).isa == Isa::avx2);
-  CHECK_FALSE(features_from(no_vl).bf16);
+  CHECK(target_from(no_vl).isa == Isa::avx2);
+  CHECK_FALSE(target_from(no_vl).bf16);
 
   CpuidBits no_fma = kFullCpu;
   no_fma.leaf1_ecx &= ~(1u << 12);
-  CHECK(features_from(no_fma).isa == Isa::sse42);
+  CHECK(target_from(no_fma).isa == Isa::sse42);
 
-  CHECK(features_from(CpuidBits{}).isa == Isa::scalar);
+  CHECK(target_from(CpuidBits{}).isa == Isa::scalar);
 }
 
 TEST_CASE("an ISA whose registers the operating system does not save is not used") {
   CpuidBits bits = kFullCpu;
   bits.xcr0 = 0x7;
-  CHECK(features_from(bits).isa == Isa::avx2);
+  CHECK(target_from(bits).isa == Isa::avx2);
   bits.xcr0 = 0x3;
-  CHECK(features_from(bits).isa == Isa::sse42);
+  CHECK(target_from(bits).isa == Isa::sse42);
 }
 
 TEST_CASE("LATHE_ISA limits the features") {
-  CpuFeatures native = features_from(kFullCpu);
-  CHECK(limit_features(native, "").isa == Isa::avx512);
-  CHECK(limit_features(native, "avx512").bf16);
-  CHECK(limit_features(native, "avx2").isa == Isa::avx2);
-  CHECK_FALSE(limit_features(native, "avx2").vnni);
-  CHECK(limit_features(native, "sse42").isa == Isa::sse42);
+  Target native = target_from(kFullCpu);
+  CHECK(limit_isa(native, "").isa == Isa::avx512);
+  CHECK(limit_isa(native, "avx512").bf16);
+  CHECK(limit_isa(native, "avx2").isa == Isa::avx2);
+  CHECK_FALSE(limit_isa(native, "avx2").vnni);
+  CHECK(limit_isa(native, "sse42").isa == Isa::sse42);
 }
 
 TEST_CASE("a LATHE_ISA that cannot be had is an error naming what can") {
-  CpuFeatures avx2{Isa::avx2, false, false};
-  CHECK(error_of([&] { limit_features(avx2, "avx512"); }) ==
+  Target avx2;
+  avx2.isa = Isa::avx2;
+  CHECK(error_of([&] { limit_isa(avx2, "avx512"); }) ==
         "LATHE_ISA='avx512': this CPU or its operating system does not support it; "
         "allowed here: sse42, avx2");
-  CHECK(error_of([&] { limit_features(avx2, "AVX2"); }) ==
+  CHECK(error_of([&] { limit_isa(avx2, "AVX2"); }) ==
         "LATHE_ISA='AVX2': no such instruction set; allowed here: sse42, avx2");
-  CHECK(error_of([&] { limit_features(CpuFeatures{}, "sse42"); }).find("leave it unset") !=
+  CHECK(error_of([&] { limit_isa(Target{}, "sse42"); }).find("leave it unset") !=
         std::string::npos);
 }
 
 TEST_CASE("this machine is described") {
   const CpuInfo& cpu = detect_cpu();
-  MESSAGE(cpu.name << ": " << isa_name(cpu.features.isa) << ", L1d " << cpu.l1d_bytes << ", L2 "
-                   << cpu.l2_bytes << ", L3 " << cpu.l3_bytes << ", CPUs " << cpu.cpus << ", quota "
-                   << cpu.quota);
-  CHECK(cpu.features.isa <= cpu.native.isa);
-  CHECK(cpu.l1d_bytes >= 8 << 10);
-  CHECK(cpu.l2_bytes >= cpu.l1d_bytes);
+  MESSAGE(cpu.name << ": " << name(cpu.target.isa) << ", L1d " << cpu.target.l1_bytes << ", L2 "
+                   << cpu.target.l2_bytes << ", L3 " << cpu.target.l3_bytes << ", CPUs " << cpu.cpus
+                   << ", quota " << cpu.quota);
+  CHECK(cpu.target.isa <= cpu.native.isa);
+  CHECK(cpu.target.l1_bytes >= 8 << 10);
+  CHECK(cpu.target.l2_bytes >= cpu.target.l1_bytes);
   CHECK(cpu.cpus >= 1);
   CHECK(cpu.quota >= 0);
 #if defined(__x86_64__)
   CHECK((__builtin_cpu_supports("avx2") != 0) == (cpu.native.isa >= Isa::avx2));
   CHECK((__builtin_cpu_supports("avx512vl") != 0) == (cpu.native.isa == Isa::avx512));
 #endif
-}
-
-TEST_CASE("ISAs are ordered and twice as wide each") {
-  CHECK(vector_bits(Isa::scalar) == 32);
-  CHECK(vector_bits(Isa::sse42) == 128);
-  CHECK(vector_bits(Isa::avx2) == 256);
-  CHECK(vector_bits(Isa::avx512) == 512);
-  CHECK(isa_name(Isa::avx512) == "avx512");
 }
 
 TEST_CASE("a cgroup v2 quota counts, its parents' too") {

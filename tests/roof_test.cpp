@@ -6,13 +6,13 @@ using namespace lathe;
 
 TEST_CASE("the roof of every ISA this CPU has is measured and plausible") {
   ThreadPool pool(2);
-  Isa best = detect_cpu().features.isa;
+  Isa best = detect_cpu().target.isa;
   for (int threads : {1, 2}) {
     for (int i = 0; i <= static_cast<int>(best); ++i) {
       Isa isa = static_cast<Isa>(i);
       Roof roof = measure_roof(pool, threads, isa);
-      MESSAGE(isa_name(isa) << ", " << threads << " threads: " << roof.gflops << " GFLOP/s, read "
-                            << roof.read_gbs << " GB/s, copy " << roof.copy_gbs << " GB/s");
+      MESSAGE(name(isa) << ", " << threads << " threads: " << roof.gflops << " GFLOP/s, read "
+                        << roof.read_gbs << " GB/s, copy " << roof.copy_gbs << " GB/s");
       CHECK(roof.threads == threads);
       CHECK(roof.gflops > 0.1);
       CHECK(roof.gflops < 1000.0 * threads);
