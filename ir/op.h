@@ -55,7 +55,8 @@ struct OpDef {
   int arity = 1;  // operands, or kVariadic
   OpClass cls = OpClass::Elementwise;
   bool commutative = false;
-  size_t attrs = 0;  // index of the Attrs alternative: attrs_index<PermAttrs>
+  bool same_bytes = false;  // View: the result is the operand's row-major bytes (reshape)
+  size_t attrs = 0;         // index of the Attrs alternative: attrs_index<PermAttrs>
   int regions = 0;
   InferFn infer = nullptr;
   EvalFn eval = nullptr;

@@ -1,0 +1,80 @@
+// Plan: the memory and control flow of a compiled program, as plain data. Together with one
+// function per kernel it is all that the runtime needs; ir/program.h adds the kernels themselves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/base/tensor.h"
+
+namespace lathe {
+
+enum class BufferKind : uint8_t {
+  Input,     // graph input `index`, the caller's storage
+  Output,    // graph output `index`, the caller's storage
+  Constant,  // Plan::constants[index]
+  Arena,     // `offset` bytes into the run's arena
+};
+
+struct Buffer {
+  std::string name;  // for people
+  BufferKind kind = BufferKind::Arena;
+  int index = 0;
+  int64_t bytes = 0;
+  int64_t offset = 0;  // Arena only, 64-byte aligned
+};
+
+// offset += stride * i, or stride * (i & 1) where `parity`; i counts the loop's iterations from 0
+// and keeps its final value (the trip count) after the loop.
+struct LoopTerm {
+  int loop = 0;
+  int64_t stride = 0;
+  bool parity = false;
+};
+
+struct BufferRef {
+  int buffer = -1;
+  int64_t offset = 0;  // bytes
+  std::vector<LoopTerm> terms;
+};
+
+enum class StepKind : uint8_t {
+  Call,   // kernel(args..)
+  Copy,   // bytes from args[0] to args[1]
+  Loop,   // body `count` times
+  While,  // condition, then while the bool at args[0] is true: body, condition
+  If,     // body where the bool at args[0] is true, else `other`
+};
+
+struct Step {
+  StepKind kind = StepKind::Call;
+  int kernel = -1;
+  int64_t bytes = 0;
+  int loop = -1;
+  int64_t count = 0;
+  std::vector<BufferRef> args;
+  std::vector<Step> body;
+  std::vector<Step> other;  // While: the condition; If: the other branch
+};
+
+// A graph input or output as the caller sees it.
+struct Port {
+  std::string name;
+  DType dtype = DType::f32;
+  Dims dims;
+  int buffer = -1;
+  // Outputs: the input whose storage receives the value (and is both read and written), or -1.
+  int updates = -1;
+};
+
+struct Plan {
+  std::vector<Buffer> buffers;
+  std::vector<Tensor> constants;
+  std::vector<Step> steps;
+  std::vector<Port> inputs, outputs;
+  int kernels = 0;
+  int loops = 0;
+  int64_t arena_bytes = 0;
+};
+
+}  // namespace lathe
