@@ -109,9 +109,10 @@ struct SliceAttrs {
 };
 
 // pad: `low` and `high` elements of the second operand (a scalar) around each axis and `interior`
-// between neighbours. Negative low or high crop.
+// between neighbours. Negative low or high crop; symbolic ones never bind to negative numbers.
 struct PadAttrs {
-  Dims low, high, interior;
+  std::vector<Dim> low, high;
+  Dims interior;
   template <class S, class F>
   static void fields(S& s, F&& f) {
     f("low", s.low);

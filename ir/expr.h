@@ -102,7 +102,8 @@ Expr slice(const Expr& x, std::vector<Dim> start, std::vector<Dim> size, Dims st
 // One axis: elements [start, start+size).
 Expr slice_axis(const Expr& x, int64_t axis, Dim start, Dim size);
 Expr reverse(const Expr& x, int64_t axis);
-Expr pad(const Expr& x, double value, Dims low, Dims high, Dims interior = {});
+Expr pad(const Expr& x, double value, std::vector<Dim> low, std::vector<Dim> high,
+         Dims interior = {});
 Expr concat(const std::vector<Expr>& parts, int64_t axis);
 Expr windows(const Expr& x, WindowAttrs attrs);
 Expr fold(const Expr& x, WindowAttrs attrs);
@@ -120,6 +121,7 @@ Expr reduce_sum(const Expr& x, Dims axes);
 Expr reduce_max(const Expr& x, Dims axes);
 Expr reduce_min(const Expr& x, Dims axes);
 Expr reduce_prod(const Expr& x, Dims axes);
+// Where the number of elements is symbolic it is itself computed, as a sum of ones.
 Expr reduce_mean(const Expr& x, Dims axes);
 Expr cumsum(const Expr& x, int64_t axis, bool reverse = false, bool exclusive = false);
 Expr keep_axes(const Expr& reduced, const Dims& axes);  // re-inserts 1 at `axes`

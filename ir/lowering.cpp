@@ -244,7 +244,8 @@ ScalarId Lowering::guarded(const std::vector<GuardId>& guards, DType type, doubl
   const bool plus_zero = std::bit_cast<uint64_t>(fill) == 0;
   if (plus_zero && instr.op == Scalar::Load) return value;
   const ScalarId inside = guard_test(guards);
-  return emit(Scalar::Select, instr.type, {inside, value, constant(type, fill)});
+  const DType selected = compute_type(type);
+  return emit(Scalar::Select, selected, {inside, value, constant(selected, fill)});
 }
 
 Index Lowering::reduction(const Dims& extents) {

@@ -62,6 +62,7 @@ class Lowering {
   Kernel finish(std::vector<Value>* operands);
 
   // For hooks.
+  const Node& node(Value v) const { return graph_.node(v); }
   const TensorType& type(Value v) const { return graph_.type(v); }
   Dims dims(Value v) const { return type(v).shape.static_dims(); }
   bool materialised(Value v) const { return !inlined_.contains(v.node); }

@@ -140,6 +140,14 @@ std::string Tensor::type_text() const {
   return fmt::format("{}[{}]", name(dtype_), Shape(dims_).text());
 }
 
+bool is_splat(const Tensor& t) {
+  if (t.size() == 0 || t.size() > kSmallTensor) return false;
+  const auto* bytes = static_cast<const char*>(t.raw());
+  const auto width = static_cast<size_t>(byte_size(t.dtype()));
+  // Every element equals its left neighbour.
+  return std::memcmp(bytes, bytes + width, static_cast<size_t>(t.bytes()) - width) == 0;
+}
+
 bool identical(const Tensor& a, const Tensor& b) {
   return a.dtype() == b.dtype() && a.dims() == b.dims() &&
          (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0);

@@ -109,6 +109,10 @@ class Tensor {
   std::shared_ptr<const void> owner_;
 };
 
+// True for 1 to kSmallTensor elements that all have the same bits. Larger tensors are not read.
+inline constexpr int64_t kSmallTensor = 64;
+bool is_splat(const Tensor& t);
+
 // Same type, dims and bits.
 bool identical(const Tensor& a, const Tensor& b);
 
