@@ -1,0 +1,139 @@
+// Elementwise ops of one operand, and cast.
+#include <cmath>
+
+#include "ir/ops/elementwise.h"
+
+namespace lathe {
+namespace {
+
+using namespace elementwise;  // NOLINT: the records below are written in its terms
+
+Result<Types> infer_cast(const InferArgs& args) {
+  return Types{{args.get<DTypeAttrs>().dtype, args.operand(0).shape}};
+}
+
+// A value of type `From` as the float type `to` holds it: rounded once for f32 and f64, through
+// f32 for the 16-bit formats, as Scalar::Cast does.
+template <class From>
+double cast_to_float(DType to, From v) {
+  if (to == DType::f64) return static_cast<double>(v);
+  return round_to(to, static_cast<double>(static_cast<float>(v)));
+}
+
+void eval_cast(Evaluation& e) {
+  const EvalTensor& in = e.in(0);
+  EvalTensor& out = e.out();
+  visit_eval(in.dtype, [&]<class From>() {
+    visit_dtype(out.dtype, [&]<class To>() {
+      for (int64_t k = 0; k < out.size(); ++k) {
+        const From v = element<From>(in, k);
+        if constexpr (std::is_integral_v<To>) set_element(out, k, scalar::cast<To, From>(v));
+        else set_element(out, k, cast_to_float(out.dtype, v));
+      }
+    });
+  });
+}
+
+ScalarId lower_cast(Lowering& l, const Node& n, int, const Index& at) {
+  return l.emit(Scalar::Cast, n.types[0].dtype, {l.pull(n.operands[0], at)});
+}
+
+void vjp_cast(Vjp& v) {
+  if (is_float(v.out().dtype()) && v.wants(0)) v.give(0, cast(v.g(), v.in(0).dtype()));
+}
+
+// abs'(0) = 0, as ONNX and TensorFlow have it.
+void vjp_abs(Vjp& v) {
+  const Expr x = v.in(0), g = v.g(), zero = full_like(x, 0);
+  v.give(0, select(lt(zero, x), g, select(lt(x, zero), neg(g), zero)));
+}
+
+}  // namespace
+
+LATHE_OP(neg, {.name = "neg",
+               .infer = infer_same<Takes::Number>,
+               .eval = eval_unary<Takes::Number, [](auto x) { return scalar::neg(x); }>,
+               .lower = lower_unary<Scalar::Neg>,
+               .vjp = [](Vjp& v) { v.give(0, neg(v.g())); }});
+
+LATHE_OP(abs, {.name = "abs",
+               .infer = infer_same<Takes::Number>,
+               .eval = eval_unary<Takes::Number, [](auto x) { return scalar::abs(x); }>,
+               .lower = lower_unary<Scalar::Abs>,
+               .vjp = vjp_abs});
+
+LATHE_OP(floor, {.name = "floor",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::floor(x); }>,
+                 .lower = lower_unary<Scalar::Floor>,
+                 .vjp = zero_vjp});
+
+LATHE_OP(ceil, {.name = "ceil",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::ceil(x); }>,
+                .lower = lower_unary<Scalar::Ceil>,
+                .vjp = zero_vjp});
+
+LATHE_OP(round_even, {.name = "round_even",
+                      .infer = infer_same<Takes::Float>,
+                      .eval = eval_unary<Takes::Float, [](double x) { return std::nearbyint(x); }>,
+                      .lower = lower_unary<Scalar::RoundEven>,
+                      .vjp = zero_vjp});
+
+LATHE_OP(sqrt, {.name = "sqrt",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::sqrt(x); }>,
+                .lower = lower_unary<Scalar::Sqrt>,
+                .vjp = [](Vjp& v) { v.give(0, v.g() * 0.5 / v.out()); }});
+
+LATHE_OP(exp, {.name = "exp",
+               .infer = infer_same<Takes::Float>,
+               .eval = eval_unary<Takes::Float, [](double x) { return std::exp(x); }>,
+               .lower = lower_unary<Scalar::Exp>,
+               .vjp = [](Vjp& v) { v.give(0, v.g() * v.out()); }});
+
+LATHE_OP(log, {.name = "log",
+               .infer = infer_same<Takes::Float>,
+               .eval = eval_unary<Takes::Float, [](double x) { return std::log(x); }>,
+               .lower = lower_unary<Scalar::Log>,
+               .vjp = [](Vjp& v) { v.give(0, v.g() / v.in(0)); }});
+
+LATHE_OP(tanh, {.name = "tanh",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::tanh(x); }>,
+                .lower = lower_unary<Scalar::Tanh>,
+                .vjp = [](Vjp& v) { v.give(0, v.g() * (1 - v.out() * v.out())); }});
+
+LATHE_OP(sigmoid,
+         {.name = "sigmoid",
+          .infer = infer_same<Takes::Float>,
+          .eval = eval_unary<Takes::Float, [](double x) { return 1 / (1 + std::exp(-x)); }>,
+          .lower = lower_unary<Scalar::Sigmoid>,
+          .vjp = [](Vjp& v) { v.give(0, v.g() * v.out() * (1 - v.out())); }});
+
+LATHE_OP(sin, {.name = "sin",
+               .infer = infer_same<Takes::Float>,
+               .eval = eval_unary<Takes::Float, [](double x) { return std::sin(x); }>,
+               .lower = lower_unary<Scalar::Sin>,
+               .vjp = [](Vjp& v) { v.give(0, v.g() * cos(v.in(0))); }});
+
+LATHE_OP(cos, {.name = "cos",
+               .infer = infer_same<Takes::Float>,
+               .eval = eval_unary<Takes::Float, [](double x) { return std::cos(x); }>,
+               .lower = lower_unary<Scalar::Cos>,
+               .vjp = [](Vjp& v) { v.give(0, neg(v.g() * sin(v.in(0)))); }});
+
+LATHE_OP(logical_not, {.name = "logical_not",
+                       .infer = infer_same<Takes::Bool>,
+                       .eval = eval_unary<Takes::Bool, [](bool x) { return !x; }>,
+                       .lower = lower_unary<Scalar::Not>,
+                       .no_gradient = "booleans have no gradient"});
+
+LATHE_OP(cast, {.name = "cast",
+                .attrs = attrs_index<DTypeAttrs>,
+                .infer = infer_cast,
+                .eval = eval_cast,
+                .lower = lower_cast,
+                .vjp = vjp_cast});
+
+}  // namespace lathe
