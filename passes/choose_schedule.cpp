@@ -1,0 +1,62 @@
+#include <algorithm>
+
+#include "passes/kernel_passes.h"
+
+namespace lathe {
+namespace {
+
+// Below this many scalar operations a second thread costs more than it saves (a dispatch is about
+// half a microsecond, a scalar operation in vector code a tenth of a nanosecond).
+constexpr int64_t kSplitWork = 40000;
+constexpr int64_t kChunks = 8;  // per split kernel: enough to balance two to eight threads
+
+int64_t scalar_work(const Kernel& k) {
+  const auto body = static_cast<int64_t>(k.body.size());
+  const int64_t per_point =
+      k.core == Core::Map ? body : k.steps() * std::max<int64_t>(k.pre, 2) + body;
+  return k.points() * std::max<int64_t>(per_point, 1);
+}
+
+// The iv along which the results lie side by side; the last one if none does.
+int unit_store_iv(const Kernel& k) {
+  for (const Store& s : k.stores)
+    for (const IndexTerm& t : s.access.offset.terms)
+      if (t.coefficient == 1 && t.symbol < std::ssize(k.par)) return t.symbol;
+  return static_cast<int>(k.par.size()) - 1;
+}
+
+int64_t round_up(int64_t v, int64_t unit) { return (v + unit - 1) / unit * unit; }
+
+}  // namespace
+
+KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
+  (void)target;
+  KernelSchedule s;
+  if (k.par.empty()) {
+    if (k.order == Order::Lanes) s.vector = k.red_symbol(static_cast<int>(k.red.size()) - 1);
+    return s;
+  }
+  const int unit = unit_store_iv(k);
+  s.vector = k.order == Order::Lanes ? k.red_symbol(static_cast<int>(k.red.size()) - 1) : unit;
+  if (scalar_work(k) < kSplitWork) return s;
+  // Split the longest iv other than the vector's, unless only that one is long enough.
+  int best = -1;
+  for (int i = 0; i < std::ssize(k.par); ++i) {
+    if (i == unit) continue;
+    if (best < 0 || k.par[static_cast<size_t>(i)] > k.par[static_cast<size_t>(best)]) best = i;
+  }
+  const int64_t unit_extent = k.par[static_cast<size_t>(unit)];
+  const int64_t other = best < 0 ? 1 : k.par[static_cast<size_t>(best)];
+  const bool contraction = k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
+  // Few rows: splitting columns keeps the register tiles whole (measured in performance.md).
+  const bool columns = other < 8 || (contraction && other <= 64 && unit_extent >= 128);
+  s.parallel = columns ? unit : best;
+  const int64_t extent = columns ? unit_extent : other;
+  const int64_t quantum =
+      columns ? (unit_extent >= 64 ? 32 : 1) : (contraction && extent >= 64 ? 8 : 1);
+  s.grain = round_up((extent + kChunks - 1) / kChunks, quantum);
+  if (s.grain >= extent) s.parallel = -1, s.grain = 1;
+  return s;
+}
+
+}  // namespace lathe

@@ -1,0 +1,378 @@
+#include "passes/fuse.h"
+
+#include <algorithm>
+
+#include "ir/op.h"
+#include "passes/rebuild.h"
+
+namespace lathe {
+
+namespace {
+
+constexpr int kMaxGroupNodes = 256;
+constexpr int kMaxInlineCost = 8;
+constexpr int64_t kOutputReader = INT64_MAX;
+
+class Fuser {
+ public:
+  explicit Fuser(const Graph& g)
+      : graph_(g),
+        count_(static_cast<uint32_t>(g.nodes().size())),
+        users_(count_),
+        visited_(count_, 0) {
+    plan_.disposition.assign(count_, Disposition::Dead);
+    plan_.group_of.assign(count_, -1);
+  }
+
+  FusionPlan run() {
+    find_users();
+    classify();
+    for (uint32_t id = 0; id < count_; ++id)
+      if (plan_.disposition[id] == Disposition::Grouped) place(id);
+    absorb_prologues();
+    find_outputs();
+    find_order();
+    for (uint32_t id = 0; id < count_; ++id)
+      if (plan_.disposition[id] == Disposition::Inline) plan_.inlined.insert(id);
+    return std::move(plan_);
+  }
+
+ private:
+  const Node& node(uint32_t id) const { return graph_.nodes()[id]; }
+  const OpDef& def(uint32_t id) const { return op_def(node(id).op); }
+  int64_t elements(uint32_t id) const { return node(id).types[0].shape.element_count(); }
+  Dims dims(uint32_t id) const { return node(id).types[0].shape.static_dims(); }
+  Disposition& disposition(uint32_t id) { return plan_.disposition[id]; }
+
+  void find_users() {
+    std::vector<Value> roots;
+    for (const GraphOutput& out : graph_.outputs()) roots.push_back(out.value);
+    live_ = reachable(graph_, roots);
+    for (uint32_t id = 0; id < count_; ++id)
+      if (live_[id])
+        for (const Value& v : node(id).operands) users_[v.node].push_back(id);
+  }
+
+  Disposition classify_source(uint32_t id) const {
+    if (node(id).op == OpId::parameter) return Disposition::External;
+    if (const auto* c = std::get_if<ConstantAttrs>(&node(id).attrs))
+      return is_splat(c->value) ? Disposition::Inline : Disposition::External;
+    return Disposition::Inline;
+  }
+
+  // The number of scalars an inlined value costs, or a large number where it reads real memory.
+  int source_cost(uint32_t id) const {
+    int cost = 1;
+    for (const Value& v : node(id).operands) {
+      if (plan_.disposition[v.node] != Disposition::Inline) return kMaxInlineCost + 1;
+      cost += source_cost(v.node);
+      if (cost > kMaxInlineCost) break;
+    }
+    return cost;
+  }
+
+  Disposition classify_node(uint32_t id) const {
+    const OpDef& d = def(id);
+    switch (d.cls) {
+      case OpClass::Source: return classify_source(id);
+      case OpClass::Control: return Disposition::Control;
+      case OpClass::View: {
+        if (d.arity != 1) return Disposition::Grouped;
+        const uint32_t from = node(id).operands[0].node;
+        const bool of_source =
+            plan_.disposition[from] == Disposition::Inline && source_cost(from) <= kMaxInlineCost;
+        return d.same_bytes && !of_source ? Disposition::Alias : Disposition::Inline;
+      }
+      case OpClass::Elementwise:
+        return source_cost(id) <= kMaxInlineCost ? Disposition::Inline : Disposition::Grouped;
+      case OpClass::Gather:
+      case OpClass::Reduce:
+      case OpClass::Contract:
+      case OpClass::Cumulative:
+      case OpClass::Scatter: return Disposition::Grouped;
+    }
+    __builtin_unreachable();
+  }
+
+  void materialise(Value v) {
+    if (disposition(v.node) == Disposition::Inline) disposition(v.node) = Disposition::Grouped;
+  }
+
+  void classify() {
+    for (uint32_t id = 0; id < count_; ++id)
+      if (live_[id] || node(id).op == OpId::parameter) disposition(id) = classify_node(id);
+    for (const GraphOutput& out : graph_.outputs()) materialise(out.value);
+    for (uint32_t id = 0; id < count_; ++id) {
+      if (!live_[id]) continue;
+      const Node& n = node(id);
+      if (disposition(id) == Disposition::Control)
+        for (const Value& v : n.operands) materialise(v);
+      if (disposition(id) == Disposition::Alias || def(id).cls == OpClass::Gather)
+        materialise(n.operands[0]);
+    }
+    // A permuting view of a core's result that nothing else reads is computed in the core's kernel.
+    for (uint32_t id = 0; id < count_; ++id)
+      if (disposition(id) == Disposition::Inline && joins_core_as_view(id))
+        disposition(id) = Disposition::Grouped;
+  }
+
+  bool joins_core_as_view(uint32_t id) const {
+    const OpDef& d = def(id);
+    if (d.cls != OpClass::View || d.arity != 1) return false;
+    const uint32_t from = node(id).operands[0].node;
+    const OpClass source = def(from).cls;
+    return (source == OpClass::Contract || source == OpClass::Reduce) && users_[from].size() == 1 &&
+           !is_output(from) && elements(id) == elements(from);
+  }
+
+  bool is_output(uint32_t id) const {
+    for (const GraphOutput& out : graph_.outputs())
+      if (out.value.node == id) return true;
+    return false;
+  }
+
+  bool is_core(uint32_t id) const {
+    const OpClass c = def(id).cls;
+    return c == OpClass::Reduce || c == OpClass::Contract || c == OpClass::Cumulative ||
+           c == OpClass::Scatter;
+  }
+
+  int new_group(uint32_t id) {
+    FusionGroup group;
+    group.nodes = {id};
+    group.dims = dims(id);
+    if (is_core(id)) group.core = id;
+    plan_.groups.push_back(std::move(group));
+    return plan_.group_of[id] = static_cast<int>(plan_.groups.size()) - 1;
+  }
+
+  void place(uint32_t id) {
+    if (def(id).cls == OpClass::View && def(id).arity == 1 && joins_core_as_view(id)) {
+      const int g = plan_.group_of[node(id).operands[0].node];
+      FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+      if (group.nodes.size() == 1) {
+        group.nodes.push_back(id);
+        group.dims = dims(id);
+        plan_.group_of[id] = g;
+        return;
+      }
+    }
+    if (def(id).cls != OpClass::Elementwise) {
+      new_group(id);
+      return;
+    }
+    const int own = new_group(id);
+    for (const Value& v : node(id).operands) {
+      const int other = plan_.group_of[v.node];
+      if (other >= 0 && other != plan_.group_of[id] && can_merge(plan_.group_of[id], other))
+        merge(plan_.group_of[id], other);
+    }
+    (void)own;
+  }
+
+  bool can_merge(int a, int b) {
+    const FusionGroup& x = plan_.groups[static_cast<size_t>(a)];
+    const FusionGroup& y = plan_.groups[static_cast<size_t>(b)];
+    if (x.dims != y.dims || (x.core >= 0 && y.core >= 0) ||
+        x.nodes.size() + y.nodes.size() > kMaxGroupNodes)
+      return false;
+    for (int64_t core : {x.core, y.core})
+      if (core >= 0 && def(static_cast<uint32_t>(core)).cls != OpClass::Reduce &&
+          def(static_cast<uint32_t>(core)).cls != OpClass::Contract)
+        return false;
+    return !reads_indirectly(a, b) && !reads_indirectly(b, a);
+  }
+
+  // True if group `reader` depends on group `from` by any way but its members reading members of
+  // `from` elementwise.
+  bool reads_indirectly(int reader, int from) {
+    ++epoch_;
+    const FusionGroup& target = plan_.groups[static_cast<size_t>(from)];
+    const uint32_t oldest = target.nodes.front();
+    std::vector<uint32_t> stack;
+    for (uint32_t id : plan_.groups[static_cast<size_t>(reader)].nodes) {
+      const bool elementwise = def(id).cls == OpClass::Elementwise;
+      for (const Value& v : node(id).operands) {
+        if (plan_.group_of[v.node] == reader) continue;
+        if (elementwise && plan_.group_of[v.node] == from) continue;
+        stack.push_back(v.node);
+      }
+    }
+    while (!stack.empty()) {
+      const uint32_t id = stack.back();
+      stack.pop_back();
+      if (visited_[id] == epoch_) continue;
+      visited_[id] = epoch_;
+      const int g = plan_.group_of[id];
+      if (g == from) return true;
+      if (g == reader) continue;
+      if (g < 0) {
+        if (id > oldest)
+          for (const Value& v : node(id).operands) stack.push_back(v.node);
+        continue;
+      }
+      const FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+      if (group.nodes.back() < oldest) continue;
+      for (uint32_t member : group.nodes)
+        for (const Value& v : node(member).operands)
+          if (plan_.group_of[v.node] != g) stack.push_back(v.node);
+    }
+    return false;
+  }
+
+  void merge(int into, int from) {
+    FusionGroup& a = plan_.groups[static_cast<size_t>(into)];
+    FusionGroup& b = plan_.groups[static_cast<size_t>(from)];
+    for (uint32_t id : b.nodes) plan_.group_of[id] = into;
+    std::vector<uint32_t> nodes;
+    std::merge(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(),
+               std::back_inserter(nodes));
+    a.nodes = std::move(nodes);
+    if (b.core >= 0) a.core = b.core;
+    b.nodes.clear();
+  }
+
+  // Who reads node `id`, looking through inlined nodes: groups, ~control or ~alias nodes, outputs.
+  // `ok` becomes false where reading inside a kernel would repeat the computation.
+  void readers(uint32_t id, int64_t budget, std::set<int64_t>* out, bool* ok) const {
+    if (is_output(id)) out->insert(kOutputReader);
+    for (uint32_t u : users_[id]) {
+      const int g = plan_.group_of[u];
+      if (g < 0 && plan_.disposition[u] == Disposition::Inline) {
+        if (elements(u) > budget) *ok = false;
+        readers(u, budget, out, ok);
+        continue;
+      }
+      out->insert(g >= 0 ? g : ~static_cast<int64_t>(u));
+      const OpClass c = def(u).cls;
+      const Node& n = node(u);
+      const bool index_operand = (c == OpClass::Gather || c == OpClass::Scatter) &&
+                                 std::any_of(n.operands.begin(), n.operands.begin() + 2,
+                                             [&](Value v) { return v.node == id; });
+      if (c == OpClass::Contract || c == OpClass::Cumulative || index_operand) *ok = false;
+    }
+  }
+
+  // A map group with one result that one other group reads, element for element, moves into it.
+  void absorb_prologues() {
+    std::vector<int> order;
+    for (int g = 0; g < std::ssize(plan_.groups); ++g)
+      if (!plan_.groups[static_cast<size_t>(g)].nodes.empty()) order.push_back(g);
+    std::sort(order.begin(), order.end(), [&](int a, int b) {
+      return plan_.groups[static_cast<size_t>(a)].nodes.back() >
+             plan_.groups[static_cast<size_t>(b)].nodes.back();
+    });
+    for (int g : order) absorb(g);
+  }
+
+  void absorb(int g) {
+    FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+    if (group.core >= 0) return;
+    int64_t reader = -1;
+    for (uint32_t id : group.nodes) {
+      std::set<int64_t> who;
+      bool ok = true;
+      readers(id, elements(id), &who, &ok);
+      who.erase(g);
+      if (who.empty()) continue;
+      if (!ok || who.size() != 1 || reader >= 0 || *who.begin() < 0 ||
+          *who.begin() == kOutputReader)
+        return;
+      reader = *who.begin();
+    }
+    if (reader < 0) return;
+    FusionGroup& target = plan_.groups[static_cast<size_t>(reader)];
+    if (target.nodes.size() + group.nodes.size() > kMaxGroupNodes) return;
+    const Dims dims = target.dims;
+    const int64_t core = target.core;
+    merge(static_cast<int>(reader), g);
+    target.dims = dims;
+    target.core = core;
+  }
+
+  void find_outputs() {
+    for (int g = 0; g < std::ssize(plan_.groups); ++g) {
+      FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+      for (uint32_t id : group.nodes) {
+        std::set<int64_t> who;
+        bool ok = true;
+        readers(id, INT64_MAX, &who, &ok);
+        who.erase(g);
+        if (!who.empty()) group.outputs.push_back({id, 0});
+      }
+    }
+  }
+
+  // Producers first. Groups that only outputs read come last: they may then write over an input
+  // that others read before.
+  void find_order() {
+    find_depth_first_order();
+    std::stable_partition(plan_.order.begin(), plan_.order.end(), [&](int64_t item) {
+      if (item < 0) return true;
+      for (const Value& v : plan_.groups[static_cast<size_t>(item)].outputs) {
+        std::set<int64_t> who;
+        bool ok = true;
+        readers(v.node, INT64_MAX, &who, &ok);
+        who.erase(item);
+        if (who != std::set<int64_t>{kOutputReader}) return true;
+      }
+      return false;
+    });
+  }
+
+  void find_depth_first_order() {
+    std::vector<bool> placed_group(plan_.groups.size(), false);
+    std::vector<bool> placed_node(count_, false);
+    for (uint32_t root = 0; root < count_; ++root) {
+      if (!live_[root]) continue;
+      order_stack_.push_back(root);
+      while (!order_stack_.empty()) {
+        const uint32_t id = order_stack_.back();
+        const int g = plan_.group_of[id];
+        if (g >= 0 ? placed_group[static_cast<size_t>(g)] : placed_node[id]) {
+          order_stack_.pop_back();
+          continue;
+        }
+        const size_t before = order_stack_.size();
+        const auto need = [&](uint32_t member) {
+          for (const Value& v : node(member).operands) {
+            const int h = plan_.group_of[v.node];
+            if (h == g && h >= 0) continue;
+            if (h >= 0 ? !placed_group[static_cast<size_t>(h)] : !placed_node[v.node])
+              order_stack_.push_back(v.node);
+          }
+        };
+        if (g >= 0)
+          for (uint32_t member : plan_.groups[static_cast<size_t>(g)].nodes) need(member);
+        else need(id);
+        LATHE_ASSERT(order_stack_.size() < 64 * static_cast<size_t>(count_) + 64,
+                     "fusion made a cycle");
+        if (order_stack_.size() != before) continue;
+        order_stack_.pop_back();
+        if (g >= 0) {
+          placed_group[static_cast<size_t>(g)] = true;
+          plan_.order.push_back(g);
+        } else {
+          placed_node[id] = true;
+          if (plan_.disposition[id] == Disposition::Control)
+            plan_.order.push_back(~static_cast<int64_t>(id));
+        }
+      }
+    }
+  }
+
+  const Graph& graph_;
+  uint32_t count_;
+  std::vector<std::vector<uint32_t>> users_;
+  std::vector<bool> live_;
+  std::vector<uint32_t> visited_;
+  std::vector<uint32_t> order_stack_;
+  uint32_t epoch_ = 0;
+  FusionPlan plan_;
+};
+
+}  // namespace
+
+FusionPlan fuse(const Graph& g) { return Fuser(g).run(); }
+
+}  // namespace lathe

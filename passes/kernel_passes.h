@@ -1,0 +1,28 @@
+// Passes over one kernel, in the order the pipeline applies them (see pipeline.cpp).
+#pragma once
+
+#include "ir/base/target.h"
+#include "ir/kernel.h"
+
+namespace lathe {
+
+// Drops reduction ivs of extent 1 and merges neighbours that every index expression walks as one.
+void canonicalize_reduction(Kernel& k);
+
+// Chooses the summation order from the structure of the accesses alone, never from parallel
+// extents, so that a result does not change with the batch: Lanes where the folded loads walk the
+// last reduction iv element by element and no parallel iv does (for products: and only one of the
+// factors varies over the parallel space), else Sequential.
+void choose_order(Kernel& k);
+
+// The same as canonicalize_reduction for parallel ivs: equal work has equal text, and inner loops
+// are long.
+void canonicalize_parallel(Kernel& k);
+
+// Rewrites transcendental scalars into machine scalars; error bounds in expand_math.h.
+void expand_math(Kernel& k);
+
+// Chooses what to split, vectorise and tile; results do not depend on it.
+KernelSchedule choose_schedule(const Kernel& k, const Target& target);
+
+}  // namespace lathe

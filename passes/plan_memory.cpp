@@ -1,0 +1,170 @@
+#include "passes/plan_memory.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+struct Interval {
+  int64_t first = INT64_MAX, last = -1;
+  bool used() const { return last >= 0; }
+  void extend(int64_t t) {
+    first = std::min(first, t);
+    last = std::max(last, t);
+  }
+};
+
+class Liveness {
+ public:
+  explicit Liveness(const Plan& plan) : intervals(plan.buffers.size()) { walk(plan.steps); }
+
+  std::vector<Interval> intervals;
+
+ private:
+  void use(const Step& s) {
+    for (const BufferRef& r : s.args) intervals[static_cast<size_t>(r.buffer)].extend(now_);
+    ++now_;
+  }
+
+  void walk(const std::vector<Step>& steps) {
+    for (const Step& s : steps) {
+      if (s.kind == StepKind::Call || s.kind == StepKind::Copy) {
+        use(s);
+        continue;
+      }
+      const int64_t begin = now_;
+      use(s);
+      walk(s.other);
+      walk(s.body);
+      use(s);
+      if (s.kind != StepKind::If) loops_.push_back({begin, now_ - 1});
+      close_loops();
+    }
+  }
+
+  // What lives across a loop's boundary lives through all of its iterations. Called again after
+  // each loop, as later uses may turn a buffer of the body into one that leaves it.
+  void close_loops() {
+    for (const Interval& loop : loops_)
+      for (Interval& b : intervals) {
+        if (!b.used()) continue;
+        const bool touches = b.first <= loop.last && b.last >= loop.first;
+        const bool inside = b.first >= loop.first && b.last <= loop.last;
+        if (touches && !inside)
+          b.first = std::min(b.first, loop.first), b.last = std::max(b.last, loop.last);
+      }
+  }
+
+ public:
+  void finish() {
+    for (size_t i = 0; i < loops_.size(); ++i) close_loops();
+  }
+
+ private:
+  std::vector<Interval> loops_;
+  int64_t now_ = 0;
+};
+
+}  // namespace
+
+void plan_memory(Program& p) {
+  Plan& plan = p.plan;
+  Liveness liveness(plan);
+  liveness.finish();
+  std::vector<int> order;
+  for (int i = 0; i < std::ssize(plan.buffers); ++i)
+    if (plan.buffers[static_cast<size_t>(i)].kind == BufferKind::Arena &&
+        liveness.intervals[static_cast<size_t>(i)].used())
+      order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return plan.buffers[static_cast<size_t>(a)].bytes > plan.buffers[static_cast<size_t>(b)].bytes;
+  });
+  std::vector<int> placed;  // by offset
+  plan.arena_bytes = 0;
+  for (int id : order) {
+    Buffer& b = plan.buffers[static_cast<size_t>(id)];
+    const Interval& mine = liveness.intervals[static_cast<size_t>(id)];
+    const int64_t bytes = (b.bytes + kAlignment - 1) / kAlignment * kAlignment;
+    int64_t offset = 0;
+    for (int other : placed) {
+      const Buffer& o = plan.buffers[static_cast<size_t>(other)];
+      const Interval& theirs = liveness.intervals[static_cast<size_t>(other)];
+      if (theirs.first > mine.last || theirs.last < mine.first) continue;
+      if (offset + bytes <= o.offset) break;
+      offset = std::max(offset, (o.offset + o.bytes + kAlignment - 1) / kAlignment * kAlignment);
+    }
+    b.offset = offset;
+    plan.arena_bytes = std::max(plan.arena_bytes, offset + bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), id,
+                                   [&](int a, int c) {
+                                     return plan.buffers[static_cast<size_t>(a)].offset <
+                                            plan.buffers[static_cast<size_t>(c)].offset;
+                                   }),
+                  id);
+  }
+}
+
+namespace {
+
+bool mentions(const Step& s, int buffer) {
+  const auto in = [&](const std::vector<Step>& steps) {
+    return std::any_of(steps.begin(), steps.end(),
+                       [&](const Step& t) { return mentions(t, buffer); });
+  };
+  return std::any_of(s.args.begin(), s.args.end(),
+                     [&](const BufferRef& r) { return r.buffer == buffer; }) ||
+         in(s.body) || in(s.other);
+}
+
+// The kernel reads operand `from`'s memory only at the element it stores to operand `to`.
+bool elementwise_over(const Kernel& k, int from, int to) {
+  if (k.core != Core::Map) return false;
+  for (const Instr& i : k.body) {
+    if (i.op != Scalar::Load || i.access.operand != from) continue;
+    if (!i.access.indirect.empty()) return false;
+    for (const Store& s : k.stores)
+      if (s.access.operand == to && !(s.access.offset == i.access.offset)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void write_updates_in_place(Program& p) {
+  std::vector<Step>& steps = p.plan.steps;
+  for (size_t c = steps.size(); c-- > 0;) {
+    const Step& copy = steps[c];
+    if (copy.kind != StepKind::Copy) continue;
+    const BufferRef from = copy.args[0], to = copy.args[1];
+    if (p.plan.buffers[static_cast<size_t>(to.buffer)].kind != BufferKind::Input) continue;
+    // The one step that writes the value aside, with nothing after it that touches either buffer.
+    size_t writer = c;
+    while (writer > 0 && !mentions(steps[writer - 1], from.buffer) &&
+           !mentions(steps[writer - 1], to.buffer))
+      --writer;
+    if (writer == 0) continue;
+    Step& call = steps[writer - 1];
+    if (call.kind != StepKind::Call) continue;
+    const Kernel& k = p.kernels[static_cast<size_t>(call.kernel)];
+    int target = -1;
+    bool safe = true;
+    for (int i = 0; i < std::ssize(call.args); ++i)
+      if (call.args[static_cast<size_t>(i)].buffer == from.buffer) {
+        safe = safe && target < 0 && k.operands[static_cast<size_t>(i)].role == OperandRole::Out;
+        target = i;
+      }
+    if (!safe || target < 0) continue;
+    for (int i = 0; i < std::ssize(call.args); ++i)
+      if (call.args[static_cast<size_t>(i)].buffer == to.buffer)
+        safe = safe && elementwise_over(k, i, target);
+    for (size_t i = 0; i + 1 < writer; ++i) safe = safe && !mentions(steps[i], from.buffer);
+    if (!safe) continue;
+    call.args[static_cast<size_t>(target)] = to;
+    steps.erase(steps.begin() + static_cast<int64_t>(c));
+  }
+}
+
+}  // namespace lathe

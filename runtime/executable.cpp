@@ -1,0 +1,169 @@
+#include "runtime/executable.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+namespace lathe {
+namespace {
+
+constexpr size_t kMaxArgs = 64;
+
+int find_port(const std::vector<Port>& ports, std::string_view name) {
+  for (size_t i = 0; i < ports.size(); ++i)
+    if (ports[i].name == name) return static_cast<int>(i);
+  return -1;
+}
+
+size_t arg_limit(const std::vector<Step>& steps) {
+  size_t most = 0;
+  for (const Step& s : steps)
+    most = std::max({most, s.args.size(), arg_limit(s.body), arg_limit(s.other)});
+  return most;
+}
+
+}  // namespace
+
+Executable::Executable(Plan plan, std::vector<KernelEntry> kernels,
+                       std::vector<std::shared_ptr<const void>> keep,
+                       std::shared_ptr<ThreadPool> pool)
+    : plan_(std::move(plan)),
+      kernels_(std::move(kernels)),
+      keep_(std::move(keep)),
+      pool_(std::move(pool)),
+      base_(plan_.buffers.size(), nullptr),
+      iteration_(static_cast<size_t>(plan_.loops), 0) {
+  LATHE_ASSERT(std::ssize(kernels_) == plan_.kernels);
+  LATHE_ASSERT(arg_limit(plan_.steps) <= kMaxArgs, "a kernel has too many operands");
+  if (plan_.arena_bytes > 0) {
+    void* memory = std::aligned_alloc(64, static_cast<size_t>((plan_.arena_bytes + 63) / 64 * 64));
+    if (memory == nullptr) fail("out of memory: the arena needs {} bytes", plan_.arena_bytes);
+    arena_ = {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+  }
+  for (size_t i = 0; i < plan_.buffers.size(); ++i) {
+    const Buffer& b = plan_.buffers[i];
+    if (b.kind == BufferKind::Arena && arena_) base_[i] = arena_.get() + b.offset;
+    if (b.kind == BufferKind::Constant)
+      base_[i] = static_cast<std::byte*>(
+          const_cast<void*>(plan_.constants[static_cast<size_t>(b.index)].raw()));
+  }
+}
+
+int Executable::find_input(std::string_view name) const { return find_port(plan_.inputs, name); }
+int Executable::find_output(std::string_view name) const { return find_port(plan_.outputs, name); }
+
+std::byte* Executable::address(const BufferRef& ref) const {
+  int64_t offset = ref.offset;
+  for (const LoopTerm& t : ref.terms) {
+    const int64_t i = iteration_[static_cast<size_t>(t.loop)];
+    offset += t.stride * (t.parity ? i & 1 : i);
+  }
+  return base_[static_cast<size_t>(ref.buffer)] + offset;
+}
+
+void Executable::call(const Step& step) {
+  const KernelEntry& k = kernels_[static_cast<size_t>(step.kernel)];
+  std::array<void*, kMaxArgs> args;
+  for (size_t i = 0; i < step.args.size(); ++i) args[i] = address(step.args[i]);
+  const int64_t chunks = (k.extent + k.grain - 1) / k.grain;
+  if (chunks <= 1 || pool_->threads() == 1) {
+    k.fn(args.data(), 0, k.extent, k.context);
+    return;
+  }
+  pool_->parallel_for(chunks, [&](int64_t chunk, int) {
+    const int64_t begin = chunk * k.grain;
+    k.fn(args.data(), begin, std::min(begin + k.grain, k.extent), k.context);
+  });
+}
+
+void Executable::execute(const std::vector<Step>& steps) {
+  for (const Step& s : steps) {
+    switch (s.kind) {
+      case StepKind::Call:
+        if (profiling_) {
+          const auto start = std::chrono::steady_clock::now();
+          call(s);
+          const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+          KernelTime& t = times_[static_cast<size_t>(s.kernel)];
+          ++t.calls;
+          t.seconds += took.count();
+        } else {
+          call(s);
+        }
+        break;
+      case StepKind::Copy:
+        std::memcpy(address(s.args[1]), address(s.args[0]), static_cast<size_t>(s.bytes));
+        break;
+      case StepKind::Loop: {
+        int64_t& i = iteration_[static_cast<size_t>(s.loop)];
+        for (i = 0; i < s.count; ++i) execute(s.body);
+        break;
+      }
+      case StepKind::While: {
+        int64_t& i = iteration_[static_cast<size_t>(s.loop)];
+        i = 0;
+        for (execute(s.other); *reinterpret_cast<const bool*>(address(s.args[0]));
+             execute(s.other)) {
+          execute(s.body);
+          ++i;
+        }
+        break;
+      }
+      case StepKind::If:
+        execute(*reinterpret_cast<const bool*>(address(s.args[0])) ? s.body : s.other);
+        break;
+    }
+  }
+}
+
+void Executable::run(std::span<void* const> inputs, std::span<void* const> outputs) {
+  LATHE_ASSERT(inputs.size() == plan_.inputs.size() && outputs.size() == plan_.outputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i)
+    base_[static_cast<size_t>(plan_.inputs[i].buffer)] = static_cast<std::byte*>(inputs[i]);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (plan_.outputs[i].updates < 0)
+      base_[static_cast<size_t>(plan_.outputs[i].buffer)] = static_cast<std::byte*>(outputs[i]);
+  execute(plan_.steps);
+}
+
+std::vector<Tensor> Executable::run(const std::vector<Tensor>& inputs) {
+  if (inputs.size() != plan_.inputs.size())
+    fail("{} inputs given, {} expected", inputs.size(), plan_.inputs.size());
+  std::vector<bool> updated(inputs.size(), false);
+  for (const Port& out : plan_.outputs)
+    if (out.updates >= 0) updated[static_cast<size_t>(out.updates)] = true;
+  std::vector<void*> in, out;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Port& port = plan_.inputs[i];
+    if (inputs[i].dtype() != port.dtype || inputs[i].dims() != port.dims)
+      fail("input '{}' is {}, expected {}[{}]", port.name, inputs[i].type_text(),
+           lathe::name(port.dtype), Shape(port.dims).text());
+    Tensor shared = inputs[i];
+    in.push_back(updated[i] ? shared.mutable_raw() : const_cast<void*>(shared.raw()));
+  }
+  std::vector<Tensor> results;
+  for (const Port& port : plan_.outputs) {
+    results.push_back(port.updates >= 0 ? inputs[static_cast<size_t>(port.updates)]
+                                        : Tensor::empty(port.dtype, port.dims));
+    out.push_back(results.back().mutable_raw());
+  }
+  run(in, out);
+  return results;
+}
+
+void Executable::profile(bool on) {
+  profiling_ = on;
+  times_.clear();
+  for (const KernelEntry& k : kernels_) times_.push_back({k.name, 0, 0});
+}
+
+std::vector<Executable::KernelTime> Executable::times() const {
+  std::vector<KernelTime> sorted = times_;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const KernelTime& a, const KernelTime& b) { return a.seconds > b.seconds; });
+  return sorted;
+}
+
+}  // namespace lathe

@@ -1,0 +1,71 @@
+// A compiled program, ready to run: the plan, one function per kernel, and an arena.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ir/base/plan.h"
+#include "runtime/kernel_abi.h"
+#include "runtime/thread_pool.h"
+
+namespace lathe {
+
+// How to call one kernel: values [0, extent) of its parallel iv in chunks of `grain`.
+struct KernelEntry {
+  KernelFn fn = nullptr;
+  const void* context = nullptr;
+  int64_t extent = 1;
+  int64_t grain = 1;
+  std::string name;  // label and implementation, for profiles
+};
+
+// One run at a time; several Executables may run at once. Shares the pool with others.
+class Executable {
+ public:
+  // `keep` owns the kernels' code.
+  Executable(Plan plan, std::vector<KernelEntry> kernels,
+             std::vector<std::shared_ptr<const void>> keep, std::shared_ptr<ThreadPool> pool);
+
+  const std::vector<Port>& inputs() const { return plan_.inputs; }
+  const std::vector<Port>& outputs() const { return plan_.outputs; }
+  const Plan& plan() const { return plan_; }
+  // -1 where there is none of that name.
+  int find_input(std::string_view name) const;
+  int find_output(std::string_view name) const;
+
+  // Pointers in port order, each to Port::dims elements of Port::dtype, not overlapping. Inputs
+  // that an output updates are read and written; that output's own pointer is not used and may be
+  // null.
+  void run(std::span<void* const> inputs, std::span<void* const> outputs);
+
+  // Checks dtypes and dims (a user error names the port) and allocates the outputs. Updated inputs
+  // must be writable tensors; their outputs are returned as the same storage.
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs);
+
+  // Seconds spent in each kernel over all runs since `profile(true)`.
+  void profile(bool on);
+  struct KernelTime {
+    std::string name;
+    int64_t calls = 0;
+    double seconds = 0;
+  };
+  std::vector<KernelTime> times() const;
+
+ private:
+  void execute(const std::vector<Step>& steps);
+  void call(const Step& step);
+  std::byte* address(const BufferRef& ref) const;
+
+  Plan plan_;
+  std::vector<KernelEntry> kernels_;
+  std::vector<std::shared_ptr<const void>> keep_;
+  std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<std::byte> arena_;
+  std::vector<std::byte*> base_;    // by buffer, for the current run
+  std::vector<int64_t> iteration_;  // by loop
+  std::vector<KernelTime> times_;
+  bool profiling_ = false;
+};
+
+}  // namespace lathe
