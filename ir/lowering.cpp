@@ -358,7 +358,7 @@ Kernel Lowering::finish(std::vector<Value>* operands) {
     for (IndirectTerm& t : s.access.indirect) t.value = renamed(post, t.value);
   }
   k.body = std::move(builder.body);
-  k.pre = pre_count;
+  k.pre = k.core == Core::Scatter ? static_cast<int32_t>(k.body.size()) : pre_count;
 
   const Renumber renumber{static_cast<SymbolId>(k.par.size()), static_cast<SymbolId>(k.red.size())};
   for (DerivedSymbol& d : k.derived) renumber.apply(d.numerator);

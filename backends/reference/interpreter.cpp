@@ -1,5 +1,6 @@
 #include "backends/reference/interpreter.h"
 
+#include "ir/kernel_verify.h"
 #include "ir/scalar_eval.h"
 
 namespace lathe {
@@ -175,14 +176,14 @@ class Run {
   }
 
   int64_t checked_offset(const Access& a) const {
-    int64_t offset = index(a.offset);
+    __int128 offset = index(a.offset);  // the product with a wild value must not wrap
     for (const IndirectTerm& t : a.indirect)
-      offset += t.stride *
+      offset += static_cast<__int128>(t.stride) *
                 scalar::integer_value(k_.body[static_cast<size_t>(t.value)].type, value(t.value));
     const int64_t size = k_.operands[static_cast<size_t>(a.operand)].size;
-    LATHE_ASSERT(0 <= offset && offset < size, "offset {} of operand {} with {} elements", offset,
-                 a.operand, size);
-    return offset;
+    LATHE_ASSERT(0 <= offset && offset < size, "offset {} of operand {} with {} elements",
+                 static_cast<int64_t>(offset), a.operand, size);
+    return static_cast<int64_t>(offset);
   }
 
   uint64_t value(ScalarId id) const { return values_[static_cast<size_t>(id)]; }
@@ -239,8 +240,10 @@ Result<Code> prepare(const Kernel& k, const KernelSchedule& s) {
 }  // namespace
 
 Result<CompiledKernel> interpret_kernel(const Kernel& k, const KernelSchedule& s, const Target&) {
-  LATHE_ASSERT(-1 <= s.parallel && s.parallel < static_cast<int>(k.par.size()), "iv {}",
-               s.parallel);
+  const Result<bool> sound = verify_kernel(k, KernelStage::Expanded);
+  LATHE_ASSERT(sound.ok(), "{}", sound.error());
+  const Result<bool> fits = verify_schedule(k, s);
+  LATHE_ASSERT(fits.ok(), "{}", fits.error());
   Result<Code> code = prepare(k, s);
   if (!code) return Failure{code.error()};
   auto keep = std::make_shared<const Code>(*std::move(code));
