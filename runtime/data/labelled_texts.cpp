@@ -71,10 +71,9 @@ std::optional<Columns> columns_by_name(const Table& table) {
        text ? "label" : "text", text ? fmt::join(kLabelNames, ", ") : fmt::join(kTextNames, ", "));
 }
 
-// How much a column looks like labels: the first row may be a header and is left out if there are
-// others.
+// How much a column looks like labels.
 struct ColumnFacts {
-  bool label_words = true;  // each value is a number or a word of polarity
+  bool label_words = true;  // each value but a header's is a number or a word of polarity
   size_t distinct = 0;
   size_t bytes = 0;
 };
@@ -82,9 +81,10 @@ struct ColumnFacts {
 ColumnFacts facts_of(const Table& table, size_t column) {
   ColumnFacts facts;
   std::set<std::string_view> distinct;
-  for (size_t r = table.rows.size() > 1 ? 1 : 0; r < table.rows.size(); ++r) {
-    const std::string_view value = trim(table.rows[r].fields[column]);
-    facts.label_words = facts.label_words && (is_number(value) || polarity(value) != 0);
+  for (const Row& row : table.rows) {
+    const std::string_view value = trim(row.fields[column]);
+    const bool may_be_header = &row == &table.rows[0] && table.rows.size() > 1;
+    if (!may_be_header && !is_number(value) && polarity(value) == 0) facts.label_words = false;
     facts.bytes += value.size();
     distinct.insert(value);
   }
