@@ -22,10 +22,10 @@ char choose_separator(const std::string& path, std::string_view text) {
   const bool comma = line.find(',') != std::string_view::npos;
   if (tab && ends_with_any(path, {".tsv", ".tab"})) return '\t';
   if (comma && ends_with_any(path, {".csv"})) return ',';
-  if (tab) return '\t';
-  if (comma && !ends_with_any(path, {".tsv", ".tab"})) return ',';
   // A quoted first field of a CSV file may break before its first comma.
   if (ends_with_any(path, {".csv"}) && line.starts_with('"')) return ',';
+  if (tab) return '\t';
+  if (comma && !ends_with_any(path, {".tsv", ".tab"})) return ',';
   fail("{}:1: {} has one column; expected two, text and label, separated by a {}", path,
        excerpt(line), ends_with_any(path, {".csv"}) ? "comma" : "tab");
 }
