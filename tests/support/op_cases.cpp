@@ -33,7 +33,7 @@ double draw(DType t, const Domain& d, double u) {
 Graph build_case(const OpCase& c, const Dim& n) {
   Graph g;
   int position = 0;
-  for (const Expr& out : c.build(g, n)) g.add_output("out" + std::to_string(position++), out.value);
+  for (const Expr& out : c.build(g, n)) g.add_output(fmt::format("out{}", position++), out.value);
   return g;
 }
 
