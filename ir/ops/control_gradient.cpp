@@ -198,7 +198,9 @@ class ScanGradient {
     };
     forward_ = scan(v_.graph(), step, part(0, carries_), part(carries_, scanned_end_),
                     part(scanned_end_, input_count()), attrs_.length, attrs_.reverse);
-    v_.replace_results({forward_.begin(), forward_.begin() + static_cast<int64_t>(results)});
+    // A linear body saves nothing, and the scan is its own replacement.
+    if (forward_.size() > results)
+      v_.replace_results({forward_.begin(), forward_.begin() + static_cast<int64_t>(results)});
   }
 
   std::vector<Expr> operands_outside() const {
