@@ -55,6 +55,9 @@ const std::vector<OpCase>& op_cases() {
     std::vector<OpCase> all;
     add_elementwise_cases(all);
     add_view_cases(all);
+    add_reduce_cases(all);
+    add_contract_cases(all);
+    add_control_cases(all);
     return all;
   }();
   return cases;
