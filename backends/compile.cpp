@@ -1,0 +1,45 @@
+#include "backends/compile.h"
+
+#include "passes/pipeline.h"
+#include "passes/rebuild.h"
+#include "runtime/cpu.h"
+
+namespace lathe {
+
+CompileOptions compile_options() {
+  CompileOptions o;
+  o.target = detect_cpu().target;
+  o.threads = thread_count();
+  return o;
+}
+
+Program compile_program(const Graph& g, const CompileOptions& options) {
+  return compile_to_program(bind_dims(g, options.dims), options.target);
+}
+
+std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
+  const int threads = thread_count(options.threads);
+  const auto pool = options.pool ? options.pool : std::make_shared<ThreadPool>(threads);
+  std::vector<CompiledKernel> compiled =
+      select_kernels(p, options.target, options.backend, threads);
+  std::vector<KernelEntry> entries;
+  std::vector<std::shared_ptr<const void>> keep;
+  for (size_t i = 0; i < compiled.size(); ++i) {
+    const KernelSchedule& s = p.schedules[i];
+    KernelEntry e{compiled[i].fn, compiled[i].context, 1, 1,
+                  p.kernels[i].label + " [" + compiled[i].implementation + "]"};
+    if (s.parallel >= 0) {
+      e.extent = p.kernels[i].par[static_cast<size_t>(s.parallel)];
+      e.grain = s.grain;
+    }
+    entries.push_back(std::move(e));
+    keep.push_back(std::move(compiled[i].keep));
+  }
+  return std::make_unique<Executable>(p.plan, std::move(entries), std::move(keep), pool);
+}
+
+std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options) {
+  return make_executable(compile_program(g, options), options);
+}
+
+}  // namespace lathe

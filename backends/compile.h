@@ -1,0 +1,29 @@
+// The public door: a graph in, something that runs out.
+#pragma once
+
+#include <memory>
+
+#include "backends/select.h"
+#include "ir/graph.h"
+#include "ir/program.h"
+#include "runtime/executable.h"
+
+namespace lathe {
+
+struct CompileOptions {
+  Target target;    // default: this machine (see compile_options)
+  int threads = 0;  // 0: thread_count() of runtime/cpu.h
+  Backend backend = Backend::Auto;
+  DimBinding dims;                   // values of the graph's symbolic dims
+  std::shared_ptr<ThreadPool> pool;  // shared with other executables; null: one is made
+};
+
+// For this machine and environment (LATHE_ISA, LATHE_THREADS, ..).
+CompileOptions compile_options();
+
+// Errors: user errors of the graph (unbound dims), a backend that cannot be had.
+Program compile_program(const Graph& g, const CompileOptions& options);
+std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options);
+std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options);
+
+}  // namespace lathe

@@ -1,0 +1,20 @@
+// The oracle ladder of design.md, as a check of one graph.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace lathe {
+
+// Runs g (static shapes) by reference evaluation and by every backend, ISA this CPU has, and 1 and
+// 2 threads. Empty if the interpreter is within `tolerance` (relative to the largest magnitude of
+// each output, at least 1) of the reference and all else equals the interpreter to the bit (sse42:
+// within the tolerance); else what differed first.
+std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance);
+
+// g with the gradients of the sum of its float outputs with respect to all float inputs.
+Graph with_gradients(const Graph& g);
+
+}  // namespace lathe
