@@ -8,8 +8,8 @@ namespace lathe::simd {
 
 struct Canonical {
   Kernel kernel;
-  int parallel = -1;   // iv of `kernel` that the caller's range splits; -1: the range is ignored
-  int64_t scale = 1;   // values of that iv for one value of the caller's
+  int parallel = -1;  // iv of `kernel` that the caller's range splits; -1: the range is ignored
+  int64_t scale = 1;  // values of that iv for one value of the caller's
 };
 
 Canonical canonicalize(const Kernel& k, const KernelSchedule& s);

@@ -7,22 +7,30 @@
 struct AddV {
   static constexpr int arity = 2;
   template <class B>
-  static LATHE_INLINE B of(B a, B b, B) { return a + b; }
+  static LATHE_INLINE B of(B a, B b, B) {
+    return a + b;
+  }
 };
 struct SubV {
   static constexpr int arity = 2;
   template <class B>
-  static LATHE_INLINE B of(B a, B b, B) { return a - b; }
+  static LATHE_INLINE B of(B a, B b, B) {
+    return a - b;
+  }
 };
 struct MulV {
   static constexpr int arity = 2;
   template <class B>
-  static LATHE_INLINE B of(B a, B b, B) { return a * b; }
+  static LATHE_INLINE B of(B a, B b, B) {
+    return a * b;
+  }
 };
 struct DivV {
   static constexpr int arity = 2;
   template <class B>
-  static LATHE_INLINE B of(B a, B b, B) { return a / b; }
+  static LATHE_INLINE B of(B a, B b, B) {
+    return a / b;
+  }
 };
 struct FmaV {
   static constexpr int arity = 3;
@@ -35,44 +43,55 @@ struct FmaV {
 #endif
   }
 };
+// a == a, for xsimd 8.1 compares != ordered on AVX: of NaN it says no.
 struct MinV {
   static constexpr int arity = 2;
   template <class B>
   static LATHE_INLINE B of(B a, B b, B) {
-    return xsimd::select(a != a, a, xsimd::select(a < b, a, b));
+    return xsimd::select(a == a, xsimd::select(a < b, a, b), a);
   }
 };
 struct MaxV {
   static constexpr int arity = 2;
   template <class B>
   static LATHE_INLINE B of(B a, B b, B) {
-    return xsimd::select(a != a, a, xsimd::select(a > b, a, b));
+    return xsimd::select(a == a, xsimd::select(a > b, a, b), a);
   }
 };
 struct SqrtV {
   static constexpr int arity = 1;
   template <class B>
-  static LATHE_INLINE B of(B a, B, B) { return xsimd::sqrt(a); }
+  static LATHE_INLINE B of(B a, B, B) {
+    return xsimd::sqrt(a);
+  }
 };
 struct FloorV {
   static constexpr int arity = 1;
   template <class B>
-  static LATHE_INLINE B of(B a, B, B) { return xsimd::floor(a); }
+  static LATHE_INLINE B of(B a, B, B) {
+    return xsimd::floor(a);
+  }
 };
 struct CeilV {
   static constexpr int arity = 1;
   template <class B>
-  static LATHE_INLINE B of(B a, B, B) { return xsimd::ceil(a); }
+  static LATHE_INLINE B of(B a, B, B) {
+    return xsimd::ceil(a);
+  }
 };
 struct TruncV {
   static constexpr int arity = 1;
   template <class B>
-  static LATHE_INLINE B of(B a, B, B) { return xsimd::trunc(a); }
+  static LATHE_INLINE B of(B a, B, B) {
+    return xsimd::trunc(a);
+  }
 };
 struct RoundV {
   static constexpr int arity = 1;
   template <class B>
-  static LATHE_INLINE B of(B a, B, B) { return xsimd::nearbyint(a); }
+  static LATHE_INLINE B of(B a, B, B) {
+    return xsimd::nearbyint(a);
+  }
 };
 
 template <class T, bool Used, bool Uniform>

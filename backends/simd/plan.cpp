@@ -47,7 +47,6 @@ class Planner {
     bool varying = false;
     Level level = Level::Call;
     Reg splat = -1;  // the same value as a tile
-    bool loaded_directly = false;
   };
   // What an expression depends on.
   struct Reach {
@@ -92,8 +91,9 @@ class Planner {
   void reach_symbol(SymbolId s, Reach& r) const {
     const auto par = static_cast<SymbolId>(k().par.size());
     const SymbolId derived = k().derived_symbol(0);
-    if (s >= derived) r.add(derived_[static_cast<size_t>(s - derived)].varying,
-                            derived_[static_cast<size_t>(s - derived)].level);
+    if (s >= derived)
+      r.add(derived_[static_cast<size_t>(s - derived)].varying,
+            derived_[static_cast<size_t>(s - derived)].level);
     else if (s >= par) r.add(s == p_.vector, Level::Step);
     else if (s == p_.vector) r.add(true, Level::Tile);
     else r.add(false, Level::Row);
@@ -108,8 +108,8 @@ class Planner {
     x.constant = e.constant;
     const SymbolId derived = k().derived_symbol(0);
     for (const IndexTerm& t : e.terms) {
-      const bool tile = t.symbol >= derived &&
-                        derived_[static_cast<size_t>(t.symbol - derived)].varying;
+      const bool tile =
+          t.symbol >= derived && derived_[static_cast<size_t>(t.symbol - derived)].varying;
       if (tile) {
         x.tiles.push_back({derived_[static_cast<size_t>(t.symbol - derived)].reg, t.coefficient});
         continue;
@@ -129,7 +129,7 @@ class Planner {
     s.varying = r.varying;
     s.item = i;
     if (r.varying) s.out = new_register(8, true);
-    derived_.push_back({s.out, r.varying, r.level, -1, false});
+    derived_.push_back({s.out, r.varying, r.level, -1});
     push(r.level, s);
   }
 
@@ -196,7 +196,7 @@ class Planner {
       case Scalar::GuardTest: return plan_guard_test(i);
       case Scalar::Acc: {
         const Reg acc = accumulators_[static_cast<size_t>(in.integer)];
-        values_[i] = {acc, p_.registers[static_cast<size_t>(acc)].varying, Level::Post, -1, false};
+        values_[i] = {acc, p_.registers[static_cast<size_t>(acc)].varying, Level::Post, -1};
         return;
       }
       default: return plan_compute(i);
@@ -209,14 +209,14 @@ class Planner {
     p_.registers.back().constant = true;
     p_.registers.back().offset = static_cast<int64_t>(p_.constants.size());
     p_.constants.push_back(scalar::constant_bits(in.type, in.number, in.integer));
-    values_[i] = {reg, false, Level::Call, -1, false};
+    values_[i] = {reg, false, Level::Call, -1};
   }
 
   void finish(size_t i, TileStep s, const Reach& r, bool touches_stored) {
     s.varying = r.varying;
     if (s.out < 0) s.out = new_register(width(k().body[i].type), r.varying);
     const Level level = place(i, r, touches_stored);
-    values_[i] = {s.out, r.varying, level, -1, values_[i].loaded_directly};
+    values_[i] = {s.out, r.varying, level, -1};
     push(level, s);
   }
 
@@ -251,7 +251,6 @@ class Planner {
     // overwritten before its last use; with several stores, by the first of them.
     const bool in_order = k().core == Core::Map || k().core == Core::Reduce;
     a.direct = in_order && a.convert == nullptr && (k().stores.size() < 2 || !is_stored_value(i));
-    values_[i].loaded_directly = a.direct;
     TileStep s;
     s.kind = TileStep::Kind::Load;
     s.item = static_cast<int32_t>(p_.accesses.size());

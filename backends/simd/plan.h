@@ -44,10 +44,10 @@ struct TileGuard {
 
 struct TileAccess {
   int32_t operand = 0;
-  int bytes = 0;              // of an element in memory
+  int bytes = 0;  // of an element in memory
   TileIndex offset;
-  TileFn convert = nullptr;   // 16-bit floats: storage to f32
-  bool direct = false;        // a unit-stride tile may be used where it lies
+  TileFn convert = nullptr;  // 16-bit floats: storage to f32
+  bool direct = false;       // a unit-stride tile may be used where it lies
   std::vector<int32_t> guards;
 };
 
@@ -63,7 +63,7 @@ struct TileStep {
 };
 
 struct TileFold {
-  TileFn tile = nullptr;  // the vector iv is parallel: acc tile op= value tile
+  TileFn tile = nullptr;   // the vector iv is parallel: acc tile op= value tile
   FoldFn along = nullptr;  // the vector iv is the reduction
   TileFn join = nullptr;   // lane with lane
   bool fma = false;
@@ -89,9 +89,9 @@ struct DerivedPlan {
 struct Register {
   int bytes = 0;
   bool varying = false;
-  int64_t lanes = 1;       // accumulators: lanes kept one after the other
-  bool constant = false;   // `offset` is in Plan::constants, otherwise in the scratch
-  bool external = false;   // set by whoever runs the plan
+  int64_t lanes = 1;      // accumulators: lanes kept one after the other
+  bool constant = false;  // `offset` is in Plan::constants, otherwise in the scratch
+  bool external = false;  // set by whoever runs the plan
   int64_t offset = -1;
 };
 
@@ -112,7 +112,7 @@ struct Plan {
   std::vector<DerivedPlan> derived;
   std::vector<Register> registers;
   std::vector<uint64_t> constants;
-  int64_t scratch_bytes = 0;   // registers
+  int64_t scratch_bytes = 0;                        // registers
   int64_t offsets_at = 0, mask_at = 0, raw_at = 0;  // work space of loads and stores
 
   const std::vector<TileStep>& list(Level l) const { return lists[static_cast<int>(l)]; }

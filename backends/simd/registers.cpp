@@ -142,7 +142,8 @@ void place_registers(Plan& p, Level stores_at) {
   if (p.vector >= 0) {
     int64_t tile = kTileBudget / std::max<int64_t>(placement.tile_bytes(), 1);
     tile = std::clamp(tile, kShortestTile, kLongestTile) / kLanes * kLanes;
-    p.tile = std::min(tile, (std::max<int64_t>(vector_extent(p), 1) + kLanes - 1) / kLanes * kLanes);
+    p.tile =
+        std::min(tile, (std::max<int64_t>(vector_extent(p), 1) + kLanes - 1) / kLanes * kLanes);
   }
   placement.fix_offsets(p.tile);
   int64_t at = placement.scalar_bytes() + placement.tile_bytes() * p.tile;

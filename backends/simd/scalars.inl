@@ -118,8 +118,8 @@ struct AbsOf {
   template <class T>
   static LATHE_INLINE T of(T a) {
     if constexpr (kIsFloat<T>)
-      return __builtin_bit_cast(T, static_cast<Unsigned<T>>(__builtin_bit_cast(Unsigned<T>, a) &
-                                                            (~Unsigned<T>(0) >> 1)));
+      return __builtin_bit_cast(
+          T, static_cast<Unsigned<T>>(__builtin_bit_cast(Unsigned<T>, a) & (~Unsigned<T>(0) >> 1)));
     else if constexpr (kIsSigned<T>) return a < 0 ? NegOf::of(a) : a;
     else return a;
   }
@@ -143,36 +143,52 @@ struct Scale2Of {
 
 struct EqOf {
   template <class T>
-  static LATHE_INLINE uint8_t of(T a, T b) { return a == b; }
+  static LATHE_INLINE uint8_t of(T a, T b) {
+    return a == b;
+  }
 };
 struct NeOf {
   template <class T>
-  static LATHE_INLINE uint8_t of(T a, T b) { return a != b; }
+  static LATHE_INLINE uint8_t of(T a, T b) {
+    return a != b;
+  }
 };
 struct LtOf {
   template <class T>
-  static LATHE_INLINE uint8_t of(T a, T b) { return a < b; }
+  static LATHE_INLINE uint8_t of(T a, T b) {
+    return a < b;
+  }
 };
 struct LeOf {
   template <class T>
-  static LATHE_INLINE uint8_t of(T a, T b) { return a <= b; }
+  static LATHE_INLINE uint8_t of(T a, T b) {
+    return a <= b;
+  }
 };
 
 struct AndOf {
   template <class T>
-  static LATHE_INLINE T of(T a, T b) { return a & b; }
+  static LATHE_INLINE T of(T a, T b) {
+    return a & b;
+  }
 };
 struct OrOf {
   template <class T>
-  static LATHE_INLINE T of(T a, T b) { return a | b; }
+  static LATHE_INLINE T of(T a, T b) {
+    return a | b;
+  }
 };
 struct XorOf {
   template <class T>
-  static LATHE_INLINE T of(T a, T b) { return a ^ b; }
+  static LATHE_INLINE T of(T a, T b) {
+    return a ^ b;
+  }
 };
 struct NotOf {
   template <class T>
-  static LATHE_INLINE T of(T a) { return static_cast<T>(~a); }
+  static LATHE_INLINE T of(T a) {
+    return static_cast<T>(~a);
+  }
 };
 struct NotBoolOf {
   static LATHE_INLINE uint8_t of(uint8_t a) { return a ^ 1; }
@@ -196,9 +212,13 @@ struct ShrOf {
 };
 struct SelectOf {
   template <class T>
-  static LATHE_INLINE T of(uint8_t c, T a, T b) { return c ? a : b; }
+  static LATHE_INLINE T of(uint8_t c, T a, T b) {
+    return c ? a : b;
+  }
 };
 struct LastOf {  // Combine::Assign
   template <class T>
-  static LATHE_INLINE T of(T, T b) { return b; }
+  static LATHE_INLINE T of(T, T b) {
+    return b;
+  }
 };

@@ -17,7 +17,8 @@ using TileFn = void (*)(void* out, const void* a, const void* b, const void* c, 
 using FoldFn = void (*)(void* acc, const void* a, const void* b, int64_t n);
 
 // c[r][0..width) = (accumulate ? c : 0) + sum over k, in order, of a[r][k] * b[k][0..width), with
-// a[r][k] = a[r * a_row + k * a_step], b[k] = b + k * b_step, c[r] = c + r * c_row; units are floats.
+// a[r][k] = a[r * a_row + k * a_step], b[k] = b + k * b_step, c[r] = c + r * c_row; units are
+// floats.
 struct GemmTile {
   int64_t k;
   const float* a;
@@ -43,9 +44,9 @@ struct Table {
   TileFn f16_load, bf16_load;  // storage to f32
   FoldFn (*fold_lanes)(Combine combine, DType type);
   FoldFn (*fold_sequential)(Combine combine, DType type);
-  int gemm_rows, gemm_width;               // register tile
-  GemmFn gemm[kMaxGemmRows + 1];           // by rows; width gemm_width
-  GemmFn gemm_wide;                        // one row, 4 * gemm_width columns
+  int gemm_rows, gemm_width;      // register tile
+  GemmFn gemm[kMaxGemmRows + 1];  // by rows; width gemm_width
+  GemmFn gemm_wide;               // one row, 4 * gemm_width columns
 };
 
 const Table& table_sse42();
