@@ -1,5 +1,6 @@
 #include "backends/simd/simd.h"
 
+#include "backends/simd/contraction.h"
 #include "backends/simd/vm.h"
 
 namespace lathe {
@@ -18,6 +19,10 @@ Result<CompiledKernel> simd_kernel(const Kernel& k, const KernelSchedule& s, con
   if (table == nullptr) return failure("the xsimd backend needs SSE4.2 or newer");
   LATHE_ASSERT(k.par.size() <= kMaxIvs, "{} parallel ivs", k.par.size());
   Canonical c = canonicalize(k, s);
+  if (auto contraction = plan_contraction(c, *table))
+    return CompiledKernel{run_contraction, contraction->get(), *contraction,
+                          fmt::format("simd/{} contract {}x{}", name(target.isa), table->gemm_rows,
+                                      table->gemm_width)};
   auto plan = std::make_shared<const Plan>(make_plan(std::move(c), *table, -1, false));
   return CompiledKernel{run_plan, plan.get(), plan, fmt::format("simd/{} tiles", name(target.isa))};
 }

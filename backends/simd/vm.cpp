@@ -54,14 +54,18 @@ Run::Run(const Plan& p, void* const* args) : p_(p), args_(args) {
   }
 }
 
+bool plan_range(const Plan& p, int64_t begin, int64_t end, int64_t* low, int64_t* high) {
+  for (size_t i = 0; i < p.k.par.size(); ++i) low[i] = 0, high[i] = p.k.par[i];
+  if (p.parallel >= 0) low[p.parallel] = begin * p.scale, high[p.parallel] = end * p.scale;
+  for (size_t i = 0; i < p.k.par.size(); ++i)
+    if (low[i] >= high[i]) return false;
+  return true;
+}
+
 void Run::range(int64_t begin, int64_t end) {
-  int64_t low[kMaxIvs] = {}, high[kMaxIvs] = {};
-  const size_t count = p_.k.par.size();
-  for (size_t i = 0; i < count; ++i) high[i] = p_.k.par[i];
-  if (p_.parallel >= 0) low[p_.parallel] = begin * p_.scale, high[p_.parallel] = end * p_.scale;
-  for (size_t i = 0; i < count; ++i)
-    if (low[i] >= high[i]) return;
-  run_list(Level::Call, p_.tile);
+  int64_t low[kMaxIvs], high[kMaxIvs];
+  if (!plan_range(p_, begin, end, low, high)) return;
+  start();
   points(low, high);
 }
 

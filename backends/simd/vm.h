@@ -12,16 +12,20 @@ std::byte* scratch(ScratchUse slot, int64_t bytes);
 
 inline constexpr size_t kMaxIvs = 64;
 
+// The box of parallel points that [begin, end) of the parallel iv covers; whether it has any.
+bool plan_range(const Plan& p, int64_t begin, int64_t end, int64_t* low, int64_t* high);
+
 class Run {
  public:
-  // Calls the steps that depend on nothing.
   Run(const Plan& p, void* const* args);
 
   // Covers [begin, end) of the parallel iv (ignored without one).
   void range(int64_t begin, int64_t end);
 
-  // For contractions, whose reduction is done elsewhere: sets the parallel ivs, then runs what
-  // depends on all but the vector iv, then, per tile, the rest with `acc` as accumulator.
+  // For contractions, whose reduction is done elsewhere: `start` runs what depends on nothing; with
+  // the parallel ivs set, `row` runs what does not depend on the vector iv; `finish_tile` the rest
+  // for n elements, with `acc` as accumulator.
+  void start() { run_list(Level::Call, p_.tile); }
   int64_t* symbols() { return symbols_; }
   void row() { run_list(Level::Row, p_.tile); }
   void finish_tile(int64_t start, int64_t n, const void* acc);
