@@ -1,0 +1,56 @@
+// Everything compiled once per ISA. No include guard: included by exactly one arch_*.cpp each.
+//
+// One inline function that escapes from here with AVX code in it is an illegal instruction on an
+// older CPU, so all of it lives in an anonymous namespace of a namespace of its own, standard
+// library templates are not used, and the shared constexpr helpers of dtype.h are not called.
+// tests/simd_symbols_test.cmake checks the object files.
+#include <cstdint>
+#include <cstring>
+#include <xsimd/xsimd.hpp>
+
+#include "backends/simd/table.h"
+
+namespace lathe::LATHE_SIMD_NAMESPACE {
+
+using simd::FoldFn;
+using simd::GemmFn;
+using simd::GemmTile;
+using simd::kMaxGemmRows;
+using simd::Table;
+using simd::TileFn;
+
+namespace {
+using Arch = LATHE_SIMD_ARCH;
+template <class T>
+using Batch = xsimd::batch<T, Arch>;
+
+#define LATHE_INLINE inline __attribute__((always_inline))
+
+#include "backends/simd/scalars.inl"
+//
+#include "backends/simd/elementwise.inl"
+//
+#include "backends/simd/convert.inl"
+//
+#include "backends/simd/fold.inl"
+//
+#include "backends/simd/gemm.inl"
+
+constexpr Table kTable{
+    .op = find_op,
+    .cast_value = find_cast_value,
+    .cast_store = find_cast_store,
+    .f16_load = load_f16,
+    .bf16_load = load_bf16,
+    .fold_lanes = find_fold_lanes,
+    .fold_sequential = find_fold_sequential,
+    .gemm_rows = kRows,
+    .gemm_width = kWidth,
+    .gemm = {nullptr, gemm_tile<1, 2>, gemm_tile<2, 2>, gemm_tile<3, 2>, gemm_tile<4, 2>,
+             kRows >= 5 ? gemm_tile<5, 2> : nullptr, kRows >= 6 ? gemm_tile<6, 2> : nullptr,
+             kRows >= 7 ? gemm_tile<7, 2> : nullptr, kRows >= 8 ? gemm_tile<8, 2> : nullptr},
+    .gemm_wide = gemm_tile<1, 8>,
+};
+}  // namespace
+
+}  // namespace lathe::LATHE_SIMD_NAMESPACE

@@ -1,0 +1,222 @@
+// Blocks:  for rows [m0, m0 + block): copy A if its layout is bad for broadcasts
+//            for columns [n0, n0 + chunk):
+//              for k in steps of at most kLongestK; for panels of B, one register tile wide:
+//                copy the panel; for register tiles down the rows: multiply
+//              finish the chunk row by row
+// Every sum takes its products in the order of k, whatever the blocking.
+//
+// A panel of B (K * 64 bytes on avx2) and a register tile of A stay in L2 while the rows are swept;
+// the block of sums stays in L2 until it is finished.
+#include "backends/simd/contraction.h"
+
+#include <xmmintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "backends/simd/vm.h"
+
+namespace lathe::simd {
+namespace {
+
+constexpr int64_t kLongestK = 4096, kBlockedK = 2048;
+constexpr int64_t kChunk = 256;             // columns finished together, at most
+constexpr int64_t kBlockFloats = 32 << 10;  // of sums
+constexpr int64_t kRowsWorthPacking = 4;    // register tiles of rows
+
+int64_t k_offset(const Matrix& x, int64_t k) {
+  return x.k_offsets.empty() ? k * x.step : x.k_offsets[static_cast<size_t>(k)];
+}
+
+// to[k][0..width) from four columns and four k at a time; B is contiguous along k.
+void pack_transposed(float* to, const float* b, int64_t along, int64_t columns, int64_t k,
+                     int64_t width) {
+  int64_t j = 0;
+  for (; j + 4 <= columns; j += 4) {
+    const float* from = b + j * along;
+    int64_t i = 0;
+    for (; i + 4 <= k; i += 4) {
+      __m128 r0 = _mm_loadu_ps(from + i), r1 = _mm_loadu_ps(from + along + i);
+      __m128 r2 = _mm_loadu_ps(from + 2 * along + i), r3 = _mm_loadu_ps(from + 3 * along + i);
+      _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+      float* t = to + i * width + j;
+      _mm_storeu_ps(t, r0);
+      _mm_storeu_ps(t + width, r1);
+      _mm_storeu_ps(t + 2 * width, r2);
+      _mm_storeu_ps(t + 3 * width, r3);
+    }
+    for (; i < k; ++i)
+      for (int64_t c = 0; c < 4; ++c) to[i * width + j + c] = from[c * along + i];
+  }
+  for (; j < columns; ++j)
+    for (int64_t i = 0; i < k; ++i) to[i * width + j] = b[j * along + i];
+}
+
+// The panel of k in [k0, k0 + k) and `columns` columns; missing columns are zero.
+void pack_panel(float* to, const float* b, const Matrix& x, int64_t columns, int64_t k0, int64_t k,
+                int64_t width) {
+  if (columns < width) std::memset(to, 0, static_cast<size_t>(k * width) * sizeof(float));
+  if (x.step == 1 && x.k_offsets.empty() && x.along != 1) {
+    pack_transposed(to, b + k0, x.along, columns, k, width);
+    return;
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    const float* from = b + k_offset(x, k0 + i);
+    float* row = to + i * width;
+    if (x.along == 1) std::memcpy(row, from, static_cast<size_t>(columns) * sizeof(float));
+    else
+      for (int64_t j = 0; j < columns; ++j) row[j] = from[j * x.along];
+  }
+}
+
+// Rows of a register tile: `rows` split into as few tiles as possible, as equal as possible.
+struct RowTiles {
+  int64_t rows, most;
+  int64_t count() const { return (rows + most - 1) / most; }
+  int64_t begin(int64_t t) const { return t * rows / count(); }
+};
+
+// Where the register tiles find A.
+struct Rows {
+  const float* data;
+  int64_t row, step;  // of plain rows
+  bool packed;        // tile after tile, each [k][its rows]
+};
+
+class Multiply {
+ public:
+  Multiply(const Contraction& x, void* const* args)
+      : x_(x), run_(x.plan, args), args_(args), width_(x.table->gemm_width) {
+    chunk_ = std::min(kChunk, x.plan.tile);
+    const int64_t most = x.table->gemm_rows;
+    block_ = std::max<int64_t>(kBlockFloats / chunk_ / most, 1) * most;
+    k_block_ = x.k <= kLongestK ? x.k : kBlockedK;
+    run_.start();
+  }
+
+  void range(const int64_t* low, const int64_t* high) {
+    low_ = low, high_ = high;
+    const int64_t rows = x_.m >= 0 ? high[x_.m] - low[x_.m] : 1;
+    const int64_t sums = std::min(rows, block_) * chunk_, panel = k_block_ * width_;
+    const int64_t copy = std::min(rows, block_) * x_.k;
+    auto* memory = reinterpret_cast<float*>(scratch(
+        ScratchUse::Panels, (sums + panel + copy + 64) * static_cast<int64_t>(sizeof(float))));
+    sums_ = memory;
+    panel_ = sums_ + (sums + 15) / 16 * 16;
+    copy_ = panel_ + (panel + 15) / 16 * 16;
+    pack_columns_ = x_.b.along != 1 || !x_.b.k_offsets.empty() ||
+                    rows >= kRowsWorthPacking * x_.table->gemm_rows;
+    for (size_t i = 0; i < x_.plan.k.par.size(); ++i) run_.symbols()[i] = low[i];
+    do {
+      matrices(rows);
+    } while (next_outer());
+  }
+
+ private:
+  // Advances the ivs that are neither m nor n.
+  bool next_outer() {
+    for (int i = static_cast<int>(x_.plan.k.par.size()); i-- > 0;) {
+      if (i == x_.m || i == x_.n) continue;
+      if (++run_.symbols()[i] < high_[i]) return true;
+      run_.symbols()[i] = low_[i];
+    }
+    return false;
+  }
+
+  // Element (row or column 0 of the range, k = 0).
+  const float* origin(const Matrix& x) {
+    int64_t at = x.offset.constant;
+    if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m];
+    run_.symbols()[x_.n] = low_[x_.n];
+    for (const IndexTerm& t : x.offset.terms)
+      if (t.symbol < static_cast<SymbolId>(x_.plan.k.par.size()))
+        at += t.coefficient * run_.symbols()[t.symbol];
+    return static_cast<const float*>(args_[x.operand]) + at;
+  }
+
+  void matrices(int64_t rows) {
+    const float *a = origin(x_.a), *b = origin(x_.b);
+    const int64_t columns = high_[x_.n] - low_[x_.n];
+    for (int64_t m = 0; m < rows; m += block_) {
+      const RowTiles tiles{std::min(block_, rows - m), x_.table->gemm_rows};
+      const Rows block = arrange(a + m * x_.a.along, tiles, columns);
+      for (int64_t n = 0; n < columns; n += chunk_) {
+        const int64_t count = std::min(chunk_, columns - n);
+        for (int64_t k = 0; k < x_.k; k += k_block_)
+          multiply(block, tiles, b + n * x_.b.along, count, k, std::min(k_block_, x_.k - k));
+        for (int64_t r = 0; r < tiles.rows; ++r) {
+          if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m] + m + r;
+          run_.row();
+          run_.finish_tile(low_[x_.n] + n, count, sums_ + r * chunk_);
+        }
+      }
+    }
+  }
+
+  // Rows read where they lie, unless k is not contiguous or the rows' distance makes them compete
+  // for the same sets of the cache.
+  Rows arrange(const float* a, const RowTiles& tiles, int64_t columns) {
+    const Matrix& x = x_.a;
+    const bool strided = x.step != 1 && columns >= 4 * width_ && tiles.rows > 1;
+    const bool competing = x.step == 1 && x.along % 256 == 0 && x_.k >= 768 && tiles.rows > 4;
+    if (x.k_offsets.empty() && !strided && !competing) return {a, x.along, x.step, false};
+    for (int64_t k = 0; k < x_.k; ++k) {
+      const float* from = a + k_offset(x, k);
+      for (int64_t t = 0; t < tiles.count(); ++t) {
+        const int64_t first = tiles.begin(t), n = tiles.begin(t + 1) - first;
+        float* to = copy_ + first * x_.k + k * n;
+        for (int64_t r = 0; r < n; ++r) to[r] = from[(first + r) * x.along];
+      }
+    }
+    return {copy_, 0, 0, true};
+  }
+
+  // sums[rows][count] (+)= the products of k in [k0, k0 + k).
+  void multiply(const Rows& a, const RowTiles& tiles, const float* b, int64_t count, int64_t k0,
+                int64_t k) {
+    GemmTile t;
+    t.k = k;
+    t.c_row = chunk_;
+    t.accumulate = k0 > 0;
+    for (int64_t n = 0; n < count;) {
+      const float* from = b + n * x_.b.along;
+      int64_t wide = width_;
+      if (pack_columns_ || count - n < width_) {
+        pack_panel(panel_, from, x_.b, std::min(width_, count - n), k0, k, width_);
+        t.b = panel_;
+        t.b_step = width_;
+      } else {
+        t.b = from + k0 * x_.b.step;
+        t.b_step = x_.b.step;
+        if (tiles.rows == 1 && count - n >= 4 * width_) wide = 4 * width_;
+      }
+      for (int64_t i = 0; i < tiles.count(); ++i) {
+        const int64_t first = tiles.begin(i), rows = tiles.begin(i + 1) - first;
+        t.a = a.packed ? a.data + first * x_.k + k0 * rows : a.data + first * a.row + k0 * a.step;
+        t.a_row = a.packed ? 1 : a.row;
+        t.a_step = a.packed ? rows : a.step;
+        t.c = sums_ + first * chunk_ + n;
+        (wide > width_ ? x_.table->gemm_wide : x_.table->gemm[rows])(t);
+      }
+      n += wide;
+    }
+  }
+
+  const Contraction& x_;
+  Run run_;
+  void* const* args_;
+  int64_t width_, chunk_ = 0, block_ = 0, k_block_ = 0;
+  const int64_t *low_ = nullptr, *high_ = nullptr;
+  bool pack_columns_ = false;
+  float *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;
+};
+
+}  // namespace
+
+void run_contraction(void* const* args, int64_t begin, int64_t end, const void* context) {
+  const auto& x = *static_cast<const Contraction*>(context);
+  int64_t low[kMaxIvs], high[kMaxIvs];
+  if (plan_range(x.plan, begin, end, low, high)) Multiply(x, args).range(low, high);
+}
+
+}  // namespace lathe::simd

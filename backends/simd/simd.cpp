@@ -1,0 +1,30 @@
+#include "backends/simd/simd.h"
+
+#include "backends/simd/contraction.h"
+#include "backends/simd/vm.h"
+
+namespace lathe {
+namespace {
+
+using namespace simd;
+
+void run_plan(void* const* args, int64_t begin, int64_t end, const void* context) {
+  Run(*static_cast<const Plan*>(context), args).range(begin, end);
+}
+
+}  // namespace
+
+Result<CompiledKernel> simd_kernel(const Kernel& k, const KernelSchedule& s, const Target& target) {
+  const Table* table = find_table(target.isa);
+  if (table == nullptr) return failure("the xsimd backend needs SSE4.2 or newer");
+  LATHE_ASSERT(k.par.size() <= kMaxIvs, "{} parallel ivs", k.par.size());
+  Canonical c = canonicalize(k, s);
+  if (auto contraction = plan_contraction(c, *table))
+    return CompiledKernel{run_contraction, contraction->get(), *contraction,
+                          fmt::format("simd/{} contract {}x{}", name(target.isa), table->gemm_rows,
+                                      table->gemm_width)};
+  auto plan = std::make_shared<const Plan>(make_plan(std::move(c), *table, -1, false));
+  return CompiledKernel{run_plan, plan.get(), plan, fmt::format("simd/{} tiles", name(target.isa))};
+}
+
+}  // namespace lathe
