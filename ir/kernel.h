@@ -24,8 +24,8 @@
 // derived symbols, each floor(numerator / divisor) of an earlier expression. `Lanes` fixes the
 // order of a sum so that it can be vectorised along the reduction: 32 accumulators, the one at
 // (last reduction iv mod 32) takes the element, outer reduction ivs run in sequence; at the end
-// lane j is combined with lane j+16, then j+8, j+4, j+2, j+1 (Fma lanes are added), and lane 0 is the
-// result. Lane j starts at the identity. Lanes is for Core::Reduce with a nonempty `red` only.
+// lane j is combined with lane j+16, then j+8, j+4, j+2, j+1 (Fma lanes are added), and lane 0 is
+// the result. Lane j starts at the identity. Lanes is for Core::Reduce with a nonempty `red` only.
 //
 // Operands do not overlap in memory; a kernel that works in place has one InOut operand, and loads
 // of it use the very offset of one of its stores.

@@ -131,8 +131,11 @@ ThreadPool::Team::Team(int threads) : spin_(threads <= thread_count(0, Options{}
   try {
     for (int thread = 1; thread < threads; ++thread)
       workers_.emplace_back([this, thread] { worker_loop(thread); });
-  } catch (const std::system_error&) {
+  } catch (const std::system_error& error) {
     // The system gives no more threads; those that are there do the work.
+    if (options().explains("threads"))
+      fmt::print(stderr, "lathe: {} of {} threads started: {}\n", this->threads(), threads,
+                 error.what());
   }
 }
 
@@ -252,9 +255,10 @@ ThreadPool::ThreadPool(HostThreads host)
 }
 
 ThreadPool::~ThreadPool() {
+  if (fork_generation_ == fork_generation()) return;
   // After a fork the team's threads are the parent's: joining them, or destroying a condition they
   // sleep on, would never end.
-  if (fork_generation_ != fork_generation()) static_cast<void>(team_.release());
+  [[maybe_unused]] Team* parents = team_.release();
 }
 
 bool ThreadPool::must_stay_on_caller() const {
@@ -297,7 +301,7 @@ void SpinBarrier::arrive_and_wait() {
     return;
   }
   // Phases are microseconds apart; who waits longer is waiting for a thread without a CPU.
-  constexpr int kSpins = 20000;
+  constexpr int kSpins = 2000;
   for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
     if (spins < kSpins) pause();
     else std::this_thread::yield();

@@ -16,8 +16,8 @@
 #include "runtime/isolate.h"
 #include "runtime/json.h"
 #include "runtime/safetensors.h"
-#include "tests/expect_error.h"
-#include "tests/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace lathe {
 namespace {

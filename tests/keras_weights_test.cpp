@@ -8,9 +8,9 @@
 #include "runtime/files.h"
 #include "runtime/json.h"
 #include "runtime/zip_archive.h"
-#include "tests/expect_error.h"
-#include "tests/hdf5_builder.h"
-#include "tests/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/hdf5_builder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace lathe {
 namespace {

@@ -5,7 +5,9 @@
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
 #include "ir/kernel_verify.h"
+#include "tests/support/kernel_gen.h"
 #include "tests/support/kernel_run.h"
+#include "tests/support/random.h"
 
 using namespace lathe;
 
@@ -206,4 +208,48 @@ TEST_CASE("syntax errors name line, column and what was expected") {
         "2:18: expected a parallel iv up to p0, found 'p7'");
   CHECK(error("kernel map { a0 = in f32[99999999999999999999]") ==
         "1:26: expected a 64-bit integer, found '99999999999999999999'");
+}
+
+TEST_CASE("a thousand random kernels print, parse and print the same text") {
+  for (uint64_t seed = 0; seed < 1000; ++seed) {
+    const Kernel k = random_kernel(seed).kernel;
+    const std::string text = print_kernel(k);
+    const Result<Kernel> back = parse_kernel(text);
+    REQUIRE_MESSAGE(back.ok(), back.error() << "\n" << text);
+    REQUIRE(print_kernel(*back) == text);
+    REQUIRE(verify_kernel(*back, KernelStage::Expanded).ok());
+    const KernelSchedule s = random_schedule(k, seed);
+    REQUIRE(parse_schedule(print_schedule(s)).value() == s);
+  }
+}
+
+TEST_CASE("mutated texts parse or fail, and verify or fail, without crashing") {
+  const std::string alphabet = "apdrg%0123456789[]{}()=+-*/<, .\nex";
+  Random random(1);
+  int parsed_count = 0, sound_count = 0;
+  for (uint64_t seed = 0; seed < 4000; ++seed) {
+    std::string text = print_kernel(random_kernel(seed % 200).kernel);
+    for (int64_t edits = random.between(1, 4); edits > 0; --edits) {
+      const auto at = static_cast<size_t>(random.below(std::ssize(text)));
+      const auto length = static_cast<size_t>(random.between(1, 12));
+      const auto from = static_cast<size_t>(random.below(std::ssize(text)));
+      const char c = alphabet[static_cast<size_t>(random.below(std::ssize(alphabet)))];
+      switch (random.below(4)) {
+        case 0: text[at] = c; break;
+        case 1: text.erase(at, length); break;
+        case 2: text.insert(at, text.substr(from, length)); break;
+        default: text[at] = static_cast<char>(random.next()); break;
+      }
+      if (text.empty()) text.push_back(' ');
+    }
+    const Result<Kernel> k = parse_kernel(text);
+    parsed_count += k.ok();
+    if (!k) {
+      REQUIRE(k.error().find(": expected ") != std::string::npos);
+      continue;
+    }
+    sound_count += verify_kernel(*k, KernelStage::Lowered).ok();
+  }
+  CHECK(parsed_count > sound_count);
+  CHECK(sound_count > 0);
 }

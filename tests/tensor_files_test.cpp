@@ -8,8 +8,8 @@
 #include "runtime/npz.h"
 #include "runtime/safetensors.h"
 #include "runtime/zip_archive.h"
-#include "tests/expect_error.h"
-#include "tests/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace lathe {
 namespace {

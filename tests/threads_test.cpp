@@ -141,6 +141,7 @@ TEST_CASE("callers may share a pool") {
   ThreadPool pool(2);
   std::vector<int64_t> sums(4, 0);
   std::vector<std::thread> callers;
+  callers.reserve(sums.size());
   for (int64_t& sum : sums)
     callers.emplace_back([&] {
       for (int round = 0; round < 500; ++round) {

@@ -1,0 +1,64 @@
+// Every backend runs the same kernels as the scalar interpreter and must give the same bits,
+// whatever the schedule and the number of threads.
+#include <doctest/doctest.h>
+
+#include "backends/reference/interpreter.h"
+#include "ir/kernel_text.h"
+#include "ir/kernel_verify.h"
+#include "tests/support/kernel_gen.h"
+#include "tests/support/kernel_run.h"
+
+using namespace lathe;
+
+namespace {
+
+constexpr uint64_t kKernels = 2000;
+
+struct Rung {
+  const char* name;
+  BuildKernel build;
+  Target target;
+};
+
+// A backend is one row for each target it is to be tested on.
+std::vector<Rung> rungs() { return {{"interpreter", interpret_kernel, Target{}}}; }
+
+std::vector<Tensor> run(const Rung& rung, const KernelCase& c, const KernelSchedule& s,
+                        int threads) {
+  const Result<CompiledKernel> compiled = rung.build(c.kernel, s, rung.target);
+  REQUIRE_MESSAGE(compiled.ok(), rung.name << " refuses: " << compiled.error());
+  std::vector<Tensor> tensors = clone_all(c.tensors);
+  run_kernel(*compiled, c.kernel, s, tensors, threads);
+  return tensors;
+}
+
+std::string report(const Rung& rung, const KernelCase& c, const KernelSchedule& s, size_t operand,
+                   int64_t at, const Tensor& expected, const Tensor& got) {
+  return fmt::format("{} on {} ({}): operand {} element {} is {}, expected {}\n{}", rung.name,
+                     c.kernel.label, print_schedule(s), operand, at, got.at(at), expected.at(at),
+                     print_kernel(c.kernel));
+}
+
+}  // namespace
+
+TEST_CASE("all backends agree with the unsplit interpreter to the bit on random kernels") {
+  const Rung reference{"interpreter", interpret_kernel, Target{}};
+  const std::vector<Rung> table = rungs();
+  for (uint64_t seed = 0; seed < kKernels; ++seed) {
+    const KernelCase c = random_kernel(seed);
+    const Result<bool> sound = verify_kernel(c.kernel, KernelStage::Expanded);
+    REQUIRE_MESSAGE(sound.ok(), c.kernel.label << ": " << sound.error() << "\n"
+                                               << print_kernel(c.kernel));
+    const std::vector<Tensor> expected = run(reference, c, KernelSchedule{}, 1);
+    for (const Rung& rung : table) {
+      const int threads = 1 + static_cast<int>(seed % 50 == 0) * 2;
+      const std::vector<Tensor> got = run(rung, c, c.schedule, threads);
+      for (size_t i = 0; i < got.size(); ++i) {
+        const int64_t at = first_difference(expected[i], got[i]);
+        if (at < 0) continue;
+        FAIL_CHECK(report(rung, c, c.schedule, i, at, expected[i], got[i]));
+        break;
+      }
+    }
+  }
+}
