@@ -22,7 +22,10 @@ Result<std::vector<CompiledKernel>> with_llvm(const Program& p, const Target& ta
   std::vector<KernelJob> jobs;
   for (size_t i = 0; i < p.kernels.size(); ++i)
     jobs.push_back({&p.kernels[i], p.schedules[i], fmt::format("kernel{}", i)});
-  return (*llvm)->compile(jobs, target, threads);
+  LlvmOptions llvm_options;
+  llvm_options.threads = threads;
+  llvm_options.cache_dir = options().cache_dir;
+  return (*llvm)->compile(jobs, target, llvm_options);
 }
 
 CompiledKernel with_library(const Kernel& k, const KernelSchedule& s, const Target& target,
