@@ -156,7 +156,7 @@ struct CumulativeAttrs {
 // Products are accumulated in the result's type (f32 for f16 and bf16), from contracting index 0
 // up.
 struct DotAttrs {
-  Dims lhs_batch, rhs_batch, lhs_contract, rhs_contract;
+  Dims lhs_batch = {}, rhs_batch = {}, lhs_contract = {}, rhs_contract = {};
   DType dtype = DType::f32;  // of the result
   template <class S, class F>
   static void fields(S& s, F&& f) {
@@ -175,7 +175,7 @@ struct DotAttrs {
 struct WindowAttrs {
   Dims kernel, stride, dilation, low, high;
   double fill = 0;
-  std::vector<Dim> size;  // fold only
+  std::vector<Dim> size = {};  // fold only
   template <class S, class F>
   static void fields(S& s, F&& f) {
     f("kernel", s.kernel);

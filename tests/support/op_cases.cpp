@@ -33,7 +33,7 @@ double draw(DType t, const Domain& d, double u) {
 Graph build_case(const OpCase& c, const Dim& n) {
   Graph g;
   int position = 0;
-  for (const Expr& out : c.build(g, n)) g.add_output("out" + std::to_string(position++), out.value);
+  for (const Expr& out : c.build(g, n)) g.add_output(fmt::format("out{}", position++), out.value);
   return g;
 }
 
@@ -55,6 +55,9 @@ const std::vector<OpCase>& op_cases() {
     std::vector<OpCase> all;
     add_elementwise_cases(all);
     add_view_cases(all);
+    add_reduce_cases(all);
+    add_contract_cases(all);
+    add_control_cases(all);
     return all;
   }();
   return cases;

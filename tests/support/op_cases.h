@@ -38,5 +38,8 @@ std::vector<Tensor> sample_inputs(const Graph& g, const OpCase& c, uint64_t seed
 
 void add_elementwise_cases(std::vector<OpCase>& cases);
 void add_view_cases(std::vector<OpCase>& cases);
+void add_reduce_cases(std::vector<OpCase>& cases);
+void add_contract_cases(std::vector<OpCase>& cases);
+void add_control_cases(std::vector<OpCase>& cases);
 
 }  // namespace lathe

@@ -1,0 +1,52 @@
+#include "passes/pipeline.h"
+
+#include "passes/decompose.h"
+#include "passes/kernel_passes.h"
+#include "passes/lower.h"
+#include "passes/plan_memory.h"
+
+namespace lathe {
+namespace {
+
+constexpr GraphPass kGraphPasses[] = {
+    {"decompose", decompose, "no backend claims a composite yet, and fusion must see inside"},
+};
+
+constexpr KernelPass kKernelPasses[] = {
+    {"canonicalize_reduction", canonicalize_reduction, "the order below looks at the last iv"},
+    {"choose_order", choose_order,
+     "before parallel ivs of extent 1 go: a batch of one must sum like a batch of many"},
+    {"canonicalize_parallel", canonicalize_parallel, "long inner loops, equal text for equal work"},
+    {"expand_math", expand_math, "last: the others need not walk through polynomials"},
+};
+
+constexpr ProgramPass kProgramPasses[] = {
+    {"write_updates_in_place", write_updates_in_place, "frees temporaries before they are placed"},
+    {"plan_memory", plan_memory, "last: needs the final steps"},
+};
+
+}  // namespace
+
+std::span<const GraphPass> graph_passes() { return kGraphPasses; }
+std::span<const KernelPass> kernel_passes() { return kKernelPasses; }
+std::span<const ProgramPass> program_passes() { return kProgramPasses; }
+
+Graph optimize(const Graph& g, const PassObserver& observer) {
+  Graph current = g;
+  uint64_t hash = current.hash();
+  for (const GraphPass& pass : kGraphPasses) {
+    current = pass.run(current);
+    const uint64_t now = current.hash();
+    if (observer && now != hash) observer(pass.name, current);
+    hash = now;
+  }
+  return current;
+}
+
+Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer) {
+  Program program = lower(optimize(g, observer), target);
+  for (const ProgramPass& pass : kProgramPasses) pass.run(program);
+  return program;
+}
+
+}  // namespace lathe
