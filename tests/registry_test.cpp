@@ -12,8 +12,11 @@ namespace lathe {
 namespace {
 
 bool uses_op(const Graph& g, OpId op) {
-  for (const Node& n : g.nodes())
+  for (const Node& n : g.nodes()) {
     if (n.op == op) return true;
+    for (const Region& r : n.regions)
+      if (uses_op(*r, op)) return true;
+  }
   return false;
 }
 

@@ -58,14 +58,14 @@ void add_reduction_rows(std::vector<OpCase>& cases) {
   add_one_reduction(cases, OpId::reduce_max, "reduce_max", reduce_max);
   add_one_reduction(cases, OpId::reduce_min, "reduce_min", reduce_min);
   add_one_reduction(cases, OpId::reduce_prod, "reduce_prod", reduce_prod);
-  cases.push_back(
-      exact(OpId::reduce_max, "reduce_max/any", [](Graph& g, const Dim& n) -> std::vector<Expr> {
-        return {reduce_max(in(g, {n, 3}, DType::boolean), {0})};
-      }));
-  cases.push_back(
-      exact(OpId::reduce_min, "reduce_min/all", [](Graph& g, const Dim& n) -> std::vector<Expr> {
-        return {reduce_min(in(g, {n, 3}, DType::boolean), {1})};
-      }));
+  cases.push_back(exact(OpId::reduce_max, "reduce_max/bool_any",
+                        [](Graph& g, const Dim& n) -> std::vector<Expr> {
+                          return {reduce_max(in(g, {n, 3}, DType::boolean), {0})};
+                        }));
+  cases.push_back(exact(OpId::reduce_min, "reduce_min/bool_all",
+                        [](Graph& g, const Dim& n) -> std::vector<Expr> {
+                          return {reduce_min(in(g, {n, 3}, DType::boolean), {1})};
+                        }));
   // One zero in the first row, two in the second.
   cases.push_back(
       {OpId::reduce_prod, "reduce_prod/zeros", [](Graph& g, const Dim&) -> std::vector<Expr> {
