@@ -1,6 +1,6 @@
 #include "backends/library.h"
 
-#include <dlfcn.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +13,7 @@
 #include "backends/library_driver.h"
 #include "backends/llvm_module.h"
 #include "runtime/files.h"
-
-extern char** environ;
+#include "runtime/options.h"
 
 namespace lathe {
 namespace {
@@ -53,7 +52,8 @@ void run_compiler(const std::vector<std::string>& arguments, const std::string& 
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error =
+      posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), process_environment());
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0)
     fail("cannot start '{}' to link the library: {}; install g++, or use --emit obj", argv[0],

@@ -1,5 +1,7 @@
 #include "runtime/options.h"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cstdlib>
 
@@ -66,5 +68,7 @@ const Options& options() {
       read_options([](const char* name) -> const char* { return std::getenv(name); });
   return result;
 }
+
+char** process_environment() { return environ; }
 
 }  // namespace lathe

@@ -31,6 +31,9 @@ using ReadVariable = const char* (*)(const char* name);
 // A thread count that is not an integer of at least 1 is a user error naming variable and value.
 Options read_options(ReadVariable read);
 
+// The whole environment, for programs that Lathe starts.
+char** process_environment();
+
 // The options of this process, read at the first call; throws like read_options.
 const Options& options();
 
