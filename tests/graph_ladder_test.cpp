@@ -1,0 +1,26 @@
+// Random graphs, forward and backward, on every rung of the oracle ladder.
+#include <doctest/doctest.h>
+
+#include "support/graph_gen.h"
+#include "support/ladder.h"
+
+using namespace lathe;
+
+namespace {
+
+constexpr uint64_t kGraphs = 2000;
+
+// Float sums of a few dozen moderate terms behind a few dozen nodes.
+constexpr double kTolerance = 2e-3;
+
+}  // namespace
+
+TEST_CASE("random graphs give the same bits on every backend") {
+  for (uint64_t seed = 0; seed < kGraphs; ++seed) {
+    const RandomGraph r = random_graph(seed);
+    const bool backward = seed % 2 == 1;
+    const std::string fault =
+        climb_ladder(backward ? with_gradients(r.graph) : r.graph, r.inputs, kTolerance);
+    REQUIRE_MESSAGE(fault.empty(), "seed " << seed << (backward ? ", backward: " : ": ") << fault);
+  }
+}
