@@ -278,6 +278,10 @@ void expand_math(Kernel& k) {
     for (ScalarId& a : instr.args) a = at(a);
     for (IndirectTerm& t : instr.access.indirect) t.value = at(t.value);
     if (info(instr.op).cls == ScalarClass::expanded) {
+      // f16 and bf16 values are held as f32; the cast gives them that type.
+      for (ScalarId& a : instr.args)
+        if (a >= 0 && body[static_cast<size_t>(a)].type != instr.type)
+          a = Emitter(body, instr.type).cast(instr.type, a);
       map.push_back(expand(body, instr.op, instr.type, instr.args[0], instr.args[1]));
     } else {
       body.push_back(std::move(instr));

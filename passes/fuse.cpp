@@ -320,35 +320,45 @@ class Fuser {
     });
   }
 
+  // What must be computed before a kernel that reads v, looking through inlined nodes, but for
+  // members of `own`.
+  void add_needed(Value v, int own, std::vector<uint32_t>* out) {
+    if (plan_.group_of[v.node] == own && own >= 0) return;
+    if (plan_.disposition[v.node] != Disposition::Inline) {
+      out->push_back(v.node);
+      return;
+    }
+    for (const Value& operand : node(v.node).operands) add_needed(operand, own, out);
+  }
+
   void find_depth_first_order() {
     std::vector<bool> placed_group(plan_.groups.size(), false);
     std::vector<bool> placed_node(count_, false);
+    const auto placed = [&](uint32_t id) {
+      const int g = plan_.group_of[id];
+      return g >= 0 ? placed_group[static_cast<size_t>(g)] : placed_node[id];
+    };
+    std::vector<uint32_t> stack;
     for (uint32_t root = 0; root < count_; ++root) {
-      if (!live_[root]) continue;
-      order_stack_.push_back(root);
-      while (!order_stack_.empty()) {
-        const uint32_t id = order_stack_.back();
-        const int g = plan_.group_of[id];
-        if (g >= 0 ? placed_group[static_cast<size_t>(g)] : placed_node[id]) {
-          order_stack_.pop_back();
+      if (live_[root] && plan_.disposition[root] != Disposition::Inline) stack.push_back(root);
+      while (!stack.empty()) {
+        const uint32_t id = stack.back();
+        if (placed(id)) {
+          stack.pop_back();
           continue;
         }
-        const size_t before = order_stack_.size();
-        const auto need = [&](uint32_t member) {
-          for (const Value& v : node(member).operands) {
-            const int h = plan_.group_of[v.node];
-            if (h == g && h >= 0) continue;
-            if (h >= 0 ? !placed_group[static_cast<size_t>(h)] : !placed_node[v.node])
-              order_stack_.push_back(v.node);
-          }
-        };
-        if (g >= 0)
-          for (uint32_t member : plan_.groups[static_cast<size_t>(g)].nodes) need(member);
-        else need(id);
-        LATHE_ASSERT(order_stack_.size() < 64 * static_cast<size_t>(count_) + 64,
-                     "fusion made a cycle");
-        if (order_stack_.size() != before) continue;
-        order_stack_.pop_back();
+        const int g = plan_.group_of[id];
+        std::vector<uint32_t> needed;
+        const std::vector<uint32_t> alone = {id};
+        for (uint32_t member : g >= 0 ? plan_.groups[static_cast<size_t>(g)].nodes : alone)
+          for (const Value& v : node(member).operands) add_needed(v, g, &needed);
+        std::erase_if(needed, placed);
+        LATHE_ASSERT(stack.size() < 64 * static_cast<size_t>(count_) + 64, "fusion made a cycle");
+        if (!needed.empty()) {
+          stack.insert(stack.end(), needed.begin(), needed.end());
+          continue;
+        }
+        stack.pop_back();
         if (g >= 0) {
           placed_group[static_cast<size_t>(g)] = true;
           plan_.order.push_back(g);
@@ -366,7 +376,6 @@ class Fuser {
   std::vector<std::vector<uint32_t>> users_;
   std::vector<bool> live_;
   std::vector<uint32_t> visited_;
-  std::vector<uint32_t> order_stack_;
   uint32_t epoch_ = 0;
   FusionPlan plan_;
 };

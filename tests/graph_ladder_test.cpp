@@ -1,8 +1,8 @@
 // Random graphs, forward and backward, on every rung of the oracle ladder.
 #include <doctest/doctest.h>
 
-#include "support/graph_gen.h"
-#include "support/ladder.h"
+#include "tests/support/graph_gen.h"
+#include "tests/support/ladder.h"
 
 using namespace lathe;
 

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "ir/eval.h"
-#include "support/ladder.h"
-#include "support/op_cases.h"
+#include "tests/support/ladder.h"
+#include "tests/support/op_cases.h"
 
 using namespace lathe;
 

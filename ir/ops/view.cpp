@@ -208,6 +208,7 @@ void vjp_slice(Vjp& v) {
 
 LATHE_OP(reshape, {.name = "reshape",
                    .cls = OpClass::View,
+                   .same_bytes = true,
                    .attrs = attrs_index<ShapeAttrs>,
                    .infer = infer_reshape,
                    .eval = eval_reshape,

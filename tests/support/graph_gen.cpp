@@ -1,9 +1,9 @@
-#include "support/graph_gen.h"
+#include "tests/support/graph_gen.h"
 
 #include <algorithm>
 
 #include "ir/expr.h"
-#include "support/random.h"
+#include "tests/support/random.h"
 
 namespace lathe {
 namespace {

@@ -1,4 +1,4 @@
-#include "support/ladder.h"
+#include "tests/support/ladder.h"
 
 #include <cmath>
 
@@ -6,7 +6,7 @@
 #include "ir/eval.h"
 #include "passes/autodiff.h"
 #include "runtime/cpu.h"
-#include "support/kernel_run.h"
+#include "tests/support/kernel_run.h"
 
 namespace lathe {
 namespace {
