@@ -1,0 +1,55 @@
+// The door to the LLVM backend: loads liblathe_llvm.so when something must first be compiled
+// (loading LLVM costs 20 ms and 130 MB) and passes jobs to it. No LLVM headers here.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "ir/base/error.h"
+
+namespace lathe {
+
+struct LlvmTable;
+
+// A kernel to compile. `symbol` is the function's name in emitted objects: a C identifier, unique
+// among the jobs of one call.
+struct KernelJob {
+  const Kernel* kernel = nullptr;
+  KernelSchedule schedule;
+  std::string symbol;
+};
+
+enum class EmitKind : uint8_t { object, assembly, llvm };
+
+struct LlvmOptions {
+  int threads = 1;          // that compile
+  std::string cache_dir;    // of compiled objects; empty: none
+  int64_t cache_limit = 256 << 20;  // bytes; the oldest entries go first
+};
+
+class LlvmBackend {
+ public:
+  // Loads the module once a process; thread-safe. Looked for beside the running library or program,
+  // in its ../lib, in `module_path` if given, and where it was built. The failure names the places.
+  static Result<LlvmBackend*> open(const std::string& module_path = "");
+
+  // Machine code for this process, one result a job, in order. Precondition: `target` is not above
+  // what this machine has. A failure means that a kernel or the target is not supported.
+  Result<std::vector<CompiledKernel>> compile(std::span<const KernelJob> jobs, const Target& target,
+                                              const LlvmOptions& options = {});
+
+  // One relocatable, position independent object without undefined symbols (or its text as
+  // assembly or LLVM IR) that defines every job's symbol with the signature KernelFn.
+  Result<std::string> emit(std::span<const KernelJob> jobs, const Target& target, EmitKind kind,
+                           const LlvmOptions& options = {});
+
+  const char* llvm_version() const;
+
+ private:
+  friend struct LlvmLoader;
+  const LlvmTable* table_ = nullptr;
+};
+
+}  // namespace lathe
