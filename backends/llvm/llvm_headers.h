@@ -5,7 +5,6 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #include <llvm/ADT/SmallVector.h>
 #include <llvm/ExecutionEngine/RuntimeDyld.h>
-#include <llvm/ExecutionEngine/SectionMemoryManager.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/LLVMContext.h>

@@ -1,0 +1,136 @@
+#include "backends/llvm/contract_plan.h"
+
+#include <algorithm>
+
+#include "backends/llvm/kernel.h"
+
+namespace lathe::codegen {
+namespace {
+
+constexpr int64_t kMaxPanelBytes = 1 << 20;  // of stack
+constexpr int64_t kFarRow = 1024;            // bytes between rows of b from which packing pays
+
+int64_t extent(const Kernel& k, SymbolId par) { return k.par[static_cast<size_t>(par)]; }
+
+// Values of a parallel iv that one call usually covers.
+int64_t usual(const Kernel& k, const KernelSchedule& s, SymbolId par) {
+  return par == s.parallel ? std::min(s.grain, extent(k, par)) : extent(k, par);
+}
+
+bool shape_fits(const Kernel& k, const KernelSchedule& s) {
+  if (k.core != Core::Reduce || k.order != Order::Sequential || k.reductions.size() != 1)
+    return false;
+  if (k.reductions[0].combine != Combine::Fma || !is_float(k.reductions[0].type)) return false;
+  if (s.vector < 0 || s.vector >= static_cast<int>(k.par.size())) return false;
+  return k.steps() > 0 && !k.red.empty() && extent(k, s.vector) >= 2;
+}
+
+// The row iv: one that `a` varies in and `b` does not; the innermost of a useful length.
+SymbolId choose_rows(const Analysis& a, const KernelSchedule& s, IvSet in_a, IvSet in_b) {
+  SymbolId best = -1;
+  for (int i = 0; i < static_cast<int>(a.k.par.size()); ++i) {
+    if (!(in_a & iv_bit(i)) || (in_b & iv_bit(i)) || extent(a.k, i) < 2) continue;
+    if (best < 0 || usual(a.k, s, i) >= std::min<int64_t>(usual(a.k, s, best), 4)) best = i;
+  }
+  if (best < 0) return -1;
+  // What varies in both would be computed once for every row and part of a tile.
+  for (int32_t i = 0; i < a.k.pre; ++i) {
+    const IvSet set = a.instrs[static_cast<size_t>(i)];
+    if ((set & iv_bit(best)) && (set & iv_bit(s.vector))) return -1;
+  }
+  return best;
+}
+
+// Register budget: rows * parts accumulators, parts vectors of b and one of a.
+void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s, const Target& target) {
+  const int registers = target.isa == Isa::avx512 ? 32 : 16;
+  const int default_rows = target.isa == Isa::avx512 ? 8 : target.isa == Isa::avx2 ? 6 : 4;
+  const int one_wide = target.isa == Isa::avx512 ? 22 : target.isa == Isa::avx2 ? 12 : 8;
+  const int64_t n = usual(k, s, p.n), m = p.m < 0 ? 1 : usual(k, s, p.m);
+  const auto most_parts = static_cast<int>(std::max<int64_t>(1, (n + p.lanes - 1) / p.lanes));
+  const int asked = s.tile_n > 0 ? std::max<int>(1, static_cast<int>(s.tile_n) / p.lanes) : 2;
+  const auto fits = [&](int rows, int parts) { return (rows + 1) * parts + 1 <= registers; };
+  p.parts = std::min(asked, most_parts);
+  p.rows = s.tile_m > 0 ? static_cast<int>(s.tile_m) : default_rows;
+  if (p.parts == 1) p.rows = one_wide;
+  if (m < p.rows) {
+    p.rows = static_cast<int>(m);
+    while (p.parts < std::min(most_parts, 8) && fits(p.rows, p.parts + 1)) ++p.parts;
+  }
+  while (p.rows > 1 && !fits(p.rows, p.parts)) --p.rows;
+  while (p.parts > 1 && !fits(p.rows, p.parts)) --p.parts;
+}
+
+bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule& s) {
+  const Kernel& k = a.k;
+  const Instr& b = k.body[static_cast<size_t>(p.b)];
+  if (b.op != Scalar::Load || !b.guards.empty() || !b.access.indirect.empty()) return false;
+  if (a.instrs[static_cast<size_t>(p.b)] & kPinned) return false;
+  for (const IndexTerm& t : b.access.offset.terms)
+    if (t.symbol >= k.derived_symbol(0)) return false;
+  const int64_t bytes = byte_size(k.operands[static_cast<size_t>(b.access.operand)].dtype);
+  if (k.steps() * p.width() * bytes > kMaxPanelBytes) return false;
+  int64_t uses = p.m < 0 ? 1 : (usual(k, s, p.m) + p.rows - 1) / p.rows;
+  for (SymbolId i : p.inner) uses *= usual(k, s, i);
+  if (b.access.offset.coefficient(p.n) != 1) return uses >= 2;
+  const int last = static_cast<int>(k.red.size()) - 1;
+  return uses >= 4 && b.access.offset.coefficient(k.red_symbol(last)) * bytes >= kFarRow;
+}
+
+}  // namespace
+
+std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
+                                             const Target& target) {
+  const Kernel& k = a.k;
+  if (!shape_fits(k, s)) return std::nullopt;
+  const Reduction& r = k.reductions[0];
+  ContractPlan p;
+  p.n = s.vector;
+  IvSet in_a = a.instrs[static_cast<size_t>(r.a)], in_b = a.instrs[static_cast<size_t>(r.b)];
+  p.b = r.b;
+  if (in_a & iv_bit(p.n)) std::swap(in_a, in_b), p.b = r.a;
+  if ((in_a & iv_bit(p.n)) || !(in_b & iv_bit(p.n))) return std::nullopt;
+  for (size_t d = 0; d < k.derived.size(); ++d)
+    if (a.symbols[k.par.size() + k.red.size() + d] & iv_bit(p.n)) return std::nullopt;
+  p.lanes = vector_lanes(k, target);
+  p.m = choose_rows(a, s, in_a, in_b);
+  choose_tile(p, k, s, target);
+  for (int i = 0; i < static_cast<int>(k.par.size()); ++i)
+    if (i != p.m && i != p.n) ((in_b & iv_bit(i)) ? p.outer : p.inner).push_back(i);
+  p.pack = should_pack(p, a, s);
+  p.unroll = 4;
+  for (size_t d = 0; d < k.derived.size(); ++d)
+    if (a.symbols[k.par.size() + k.red.size() + d] &
+        iv_bit(k.red_symbol(static_cast<int>(k.red.size()) - 1)))
+      p.unroll = 1;
+  if (k.red.back() < 4) p.unroll = 1;
+  const auto epilogue = static_cast<int64_t>(k.body.size()) - k.pre;
+  p.rows_in_memory = p.rows > 1 && epilogue > 12;
+  return p;
+}
+
+Kernel pack_kernel(const Kernel& k, ScalarId b) {
+  Kernel out;
+  out.operands = k.operands;
+  out.par = k.par, out.red = k.red;
+  out.core = Core::Scatter;
+  out.body = {k.body[static_cast<size_t>(b)]};
+  out.pre = 1;
+  const auto scratch = static_cast<int32_t>(out.operands.size());
+  const DType t = k.operands[static_cast<size_t>(out.body[0].access.operand)].dtype;
+  out.operands.push_back({t, 0, OperandRole::Out});
+  out.stores = {{{scratch, {}, {}}, 0, Combine::Assign}};
+  return out;
+}
+
+IndexExpr panel_offset(const Kernel& k, int64_t width) {
+  IndexExpr out;
+  int64_t step = width;
+  for (int i = static_cast<int>(k.red.size()); i-- > 0;) {
+    out = out + IndexExpr::symbol(k.red_symbol(i)) * step;
+    step *= k.red[static_cast<size_t>(i)];
+  }
+  return out;
+}
+
+}  // namespace lathe::codegen

@@ -1,0 +1,35 @@
+// How a contraction is cut into register tiles and panels.
+#pragma once
+
+#include <optional>
+
+#include "backends/llvm/emitter.h"
+
+namespace lathe::codegen {
+
+// acc[m, n] = fma(a[m, k], b[k, n], acc): `n` runs along the lanes, `m` along the rows of a tile.
+struct ContractPlan {
+  SymbolId m = -1;  // -1: nothing varies in `a` alone, tiles have one row
+  SymbolId n = -1;
+  ScalarId b = -1;                // the pre instruction whose value varies along n
+  std::vector<SymbolId> outer;    // parallel ivs around the panels of b: b varies in them
+  std::vector<SymbolId> inner;    // the others; a panel is used again at each of their points
+  int rows = 1, parts = 1, lanes = 1;
+  int unroll = 1;
+  bool pack = false;         // copy each panel [k][parts * lanes] of b to a scratch first
+  bool rows_in_memory = false;  // run the epilogue row by row over the stored tile
+  int width() const { return parts * lanes; }
+};
+
+// Nothing where the kernel is not such a contraction.
+std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
+                                             const Target& target);
+
+// The kernel that copies a panel of b: its last operand is the scratch, whose offset the caller
+// redirects.
+Kernel pack_kernel(const Kernel& k, ScalarId b);
+
+// Offset in a panel of the first lane at a reduction point.
+IndexExpr panel_offset(const Kernel& k, int64_t width);
+
+}  // namespace lathe::codegen

@@ -1,0 +1,152 @@
+// Emits the body of a kernel for a tile of points: `rows` values of one iv times `parts` vectors of
+// `lanes` values of another. Drivers (nest.cpp, contract.cpp) open the loops around it.
+//
+// A level is a loop depth: 0 is the function's entry, each loop adds one. Every instruction, guard,
+// derived symbol and address is emitted once its level is entered, so what does not vary in a loop
+// is outside of it. Entering a level again (another tile shape, the next iteration of emission)
+// overwrites what was emitted for it.
+#pragma once
+
+#include <functional>
+
+#include "backends/llvm/analysis.h"
+#include "backends/llvm/scalar_ops.h"
+
+namespace lathe::codegen {
+
+struct Tile {
+  SymbolId row = -1;  // iv of the rows; its symbol holds the first row's value
+  int rows = 1;
+  SymbolId vec = -1;  // iv of the lanes; its symbol holds the first lane's value
+  int parts = 1;
+  int lanes = 1;
+  int tail = 0;                  // active lanes of the last part; 0: all
+  llvm::Value* count = nullptr;  // active lanes where only known at run time (then parts == 1)
+  bool acc_vectors = false;      // accumulators are vectors, not scalars
+
+  int width() const { return parts * lanes; }
+  int active(int part) const { return part == parts - 1 && tail > 0 ? tail : lanes; }
+};
+
+enum class Region : uint8_t { Pre, Post };
+
+class Emitter {
+ public:
+  using Body = std::function<void(llvm::Value* iv)>;
+
+  Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target,
+          const Analysis& analysis, llvm::Value* args);
+
+  // --- What the driver decides ---
+  void set_tile(const Tile& tile);
+  const Tile& tile() const { return tile_; }
+  // The level at which an iv's value is known, and the levels at which the two regions end.
+  void set_level(SymbolId iv, int level) { levels_[static_cast<size_t>(iv)] = level; }
+  void set_ends(int pre, int post) { pre_end_ = pre, post_end_ = post; }
+  void set_symbol(SymbolId s, llvm::Value* v) { symbols_[static_cast<size_t>(s)] = v; }
+  // Reads instruction `load` from `root` at offset `e` + vec_coefficient * lane + row_coefficient *
+  // row instead of from its operand.
+  void redirect(ScalarId load, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
+                int64_t vec_coefficient);
+  void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e,
+                      int64_t row_coefficient, int64_t vec_coefficient);
+
+  // --- Emission ---
+  void enter(int level, Region region);
+  void stores();
+  // The accumulators: start at the identity, run over the reduction space from `level` on with
+  // `unroll` copies of the innermost body, calling `inner` after each evaluation of pre.
+  void start_accumulators();
+  void end_accumulators();
+  void reduction_loops(int level, int unroll, const std::function<void()>& inner);
+  void fold();
+  // Combines the lanes of Order::Lanes; leaves scalars.
+  void join_lanes();
+  llvm::Value*& accumulator(size_t reduction, int row, int part);
+
+  // A loop over begin, begin + step, .. < end; `nonempty` where that is known. The accumulators
+  // are carried through loops that are not empty.
+  void loop(llvm::Value* begin, llvm::Value* end, int64_t step, bool nonempty, const Body& body);
+
+  llvm::Value* use(ScalarId id, int row, int part, bool vector);
+  llvm::Value* i64(int64_t v) const { return b_.getInt64(static_cast<uint64_t>(v)); }
+  llvm::IRBuilder<>& builder() { return b_; }
+  ScalarOps& ops() { return ops_; }
+  // Whether a tile whose lane count is known at run time can be emitted: masked accesses only.
+  bool can_mask_all(SymbolId vec) const;
+
+ private:
+  struct Cells {
+    bool by_row = false, by_part = false;
+    std::vector<llvm::Value*> values, splats;
+  };
+  struct Slot {
+    int32_t operand = -1;
+    IndexExpr offset;  // without what row_coefficient and vec_coefficient say of a redirected slot
+    int64_t row_coefficient = 0, vec_coefficient = 0;
+    const std::vector<IndirectTerm>* indirect = nullptr;
+    llvm::Value* root = nullptr;
+    bool redirected = false;
+    std::vector<llvm::Value*> pointer;  // by level
+  };
+
+  // emitter.cpp
+  bool by_row(IvSet s) const;
+  bool by_part(IvSet s) const;
+  int level_of(IvSet s, Region region) const;
+  void emit(ScalarId id);
+  llvm::Value* compute(ScalarId id, int row, int part, bool vector);
+  void carry(std::vector<llvm::PHINode*>& phis, llvm::BasicBlock* from);
+  void innermost_loop(int level, int unroll, const std::function<void()>& inner);
+  void lanes_loop(int level, const std::function<void()>& inner);
+
+  // address.cpp
+  Slot slot_of(const Access& a) const;
+  void derive(int level);
+  void advance(Slot& s, int level);
+  llvm::Value* index(const IndexExpr& e, int row, int lane);
+  llvm::Value* index_vector(const IndexExpr& e, int row, int part);
+  llvm::Value* floor_div(llvm::Value* v, int64_t divisor, Range range);
+  llvm::Value* address(const Slot& s, int level, int row, int lane);
+  bool contiguous(const Slot& s) const;
+  llvm::Value* guard(GuardId g, int row, int part);
+
+  // memory.cpp
+  struct Condition {
+    llvm::Value* scalar = nullptr;
+    llvm::Value* vector = nullptr;
+  };
+  Condition condition(const std::vector<GuardId>& guards, int row, int part);
+  llvm::Value* guarded(llvm::Value* pointer, llvm::Value* condition);
+  llvm::Value* zeros();
+  bool maskable(DType t) const;
+  llvm::Value* tile_mask(int part);
+  llvm::Value* load(ScalarId id, int row, int part, bool vector);
+  llvm::Value* load_lanes(const Slot& s, int level, DType t, int row, int part, const Condition& c);
+  void store(const Store& s, const Slot& slot, int row, int part);
+  void store_lanes(const Store& s, const Slot& slot, llvm::Value* v, int row, int part);
+  void store_pieces(const Slot& slot, llvm::Value* v, int row, int part, DType t);
+
+  llvm::IRBuilder<>& b_;
+  llvm::Module& module_;
+  const Target& target_;
+  const Analysis& a_;
+  const Kernel& k_;
+  llvm::Value* args_;
+  ScalarOps ops_;
+
+  Tile tile_;
+  std::vector<int> levels_;  // by iv
+  int pre_end_ = 0, post_end_ = 0;
+  std::vector<llvm::Value*> symbols_;
+  std::vector<int64_t> shifts_;                     // added to symbols_ in unrolled copies
+  std::vector<std::vector<llvm::Value*>> varying_;  // derived symbols that vary in the tile
+  std::vector<Cells> cells_;
+  std::vector<Cells> guard_cells_;
+  std::vector<Slot> slots_;  // loads by ScalarId, then stores
+  std::vector<bool> feeds_vector_;
+  int acc_parts_ = 1;
+  std::vector<std::vector<llvm::Value*>> acc_;
+};
+
+}  // namespace lathe::codegen

@@ -1,0 +1,188 @@
+// Loads and stores: of one element, of a vector, of masked vectors, and lane by lane.
+#include "backends/llvm/emitter.h"
+
+#include "ir/base/error.h"
+
+namespace lathe::codegen {
+
+using llvm::Value;
+
+namespace {
+
+llvm::Align element_align(DType t) { return llvm::Align(static_cast<uint64_t>(byte_size(t))); }
+
+}  // namespace
+
+Emitter::Condition Emitter::condition(const std::vector<GuardId>& guards, int row, int part) {
+  Condition out;
+  const auto join = [&](Value*& into, Value* v) { into = into ? b_.CreateAnd(into, v) : v; };
+  for (GuardId g : guards) {
+    const Cells& c = guard_cells_[static_cast<size_t>(g)];
+    const int r = c.by_row ? row : 0, p = c.by_part ? part : 0;
+    Value* v = c.values[static_cast<size_t>(r * (c.by_part ? tile_.parts : 1) + p)];
+    const auto* known = llvm::dyn_cast<llvm::ConstantInt>(v);
+    if (known && known->isOne()) continue;
+    join(v->getType()->isVectorTy() ? out.vector : out.scalar, v);
+  }
+  return out;
+}
+
+// Where a guard is false the load reads zeros of our own instead: no branch, and no access to
+// memory that may not exist.
+Value* Emitter::guarded(Value* pointer, Value* condition) {
+  return condition ? b_.CreateSelect(condition, pointer, zeros()) : pointer;
+}
+
+Value* Emitter::zeros() {
+  if (auto* g = module_.getNamedGlobal("lathe.zeros")) return g;
+  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), 8 * kLanes);
+  auto* g = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::InternalLinkage,
+                                     llvm::Constant::getNullValue(type), "lathe.zeros");
+  g->setAlignment(llvm::Align(64));
+  return g;
+}
+
+// Whether the target has masked vector accesses for elements of `t`.
+bool Emitter::maskable(DType t) const {
+  return target_.isa == Isa::avx512 || (target_.isa == Isa::avx2 && byte_size(t) >= 4);
+}
+
+bool Emitter::can_mask_all(SymbolId vec) const {
+  const size_t ivs = k_.par.size() + k_.red.size();
+  for (size_t d = 0; d < k_.derived.size(); ++d)
+    if (a_.symbols[ivs + d] & iv_bit(vec)) return false;
+  const auto fine = [&](const Access& a) {
+    for (const IndirectTerm& t : a.indirect)
+      if (a_.instrs[static_cast<size_t>(t.value)] & iv_bit(vec)) return false;
+    return a.offset.coefficient(vec) == 1 &&
+           maskable(k_.operands[static_cast<size_t>(a.operand)].dtype);
+  };
+  for (size_t i = 0; i < k_.body.size(); ++i)
+    if (k_.body[i].op == Scalar::Load && (a_.instrs[i] & iv_bit(vec)) && !fine(k_.body[i].access))
+      return false;
+  for (const Store& s : k_.stores)
+    if (s.combine != Combine::Assign || !fine(s.access)) return false;
+  return true;
+}
+
+// The active lanes of a part as a mask; null if all are.
+Value* Emitter::tile_mask(int part) {
+  const int active = tile_.active(part);
+  if (!tile_.count && active == tile_.lanes) return nullptr;
+  llvm::SmallVector<llvm::Constant*, 64> iota, on;
+  for (int lane = 0; lane < tile_.lanes; ++lane) {
+    iota.push_back(b_.getInt32(static_cast<uint32_t>(lane)));
+    on.push_back(b_.getInt1(lane < active));
+  }
+  if (!tile_.count) return llvm::ConstantVector::get(on);
+  Value* count = ops_.splat(b_.CreateTrunc(tile_.count, b_.getInt32Ty()), tile_.lanes);
+  return b_.CreateICmpULT(llvm::ConstantVector::get(iota), count);
+}
+
+Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
+  const Instr& in = k_.body[static_cast<size_t>(id)];
+  const Slot& slot = slots_[static_cast<size_t>(id)];
+  const DType t = k_.operands[static_cast<size_t>(slot.operand)].dtype;
+  const int level = level_of(a_.instrs[static_cast<size_t>(id)],
+                             id < k_.pre ? Region::Pre : Region::Post);
+  Condition c = condition(in.guards, row, part);
+  Value* v = nullptr;
+  if (!vector) {
+    Value* pointer = guarded(address(slot, level, row, part * tile_.lanes), c.scalar);
+    v = b_.CreateAlignedLoad(ops_.memory_type(t), pointer, element_align(t));
+  } else if (Value* mask = tile_mask(part); contiguous(slot) && (maskable(t) || !(mask || c.vector))) {
+    Value* pointer = guarded(address(slot, level, row, part * tile_.lanes), c.scalar);
+    llvm::Type* type = ops_.memory_type(t, tile_.lanes);
+    if (c.vector) mask = mask ? b_.CreateAnd(mask, c.vector) : c.vector;
+    v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(type, pointer, element_align(t), mask,
+                                                       llvm::Constant::getNullValue(type)))
+             : b_.CreateAlignedLoad(type, pointer, element_align(t));
+  } else {
+    v = load_lanes(slot, level, t, row, part, c);
+  }
+  v = ops_.from_memory(v, t);
+  return in.type == t ? v : ops_.cast(v, t, in.type);
+}
+
+Value* Emitter::load_lanes(const Slot& s, int level, DType t, int row, int part,
+                           const Condition& c) {
+  LATHE_ASSERT(!tile_.count, "a strided load under a run-time mask");
+  Value* out = llvm::Constant::getNullValue(ops_.memory_type(t, tile_.lanes));
+  for (int lane = 0; lane < tile_.active(part); ++lane) {
+    Value* on = c.scalar;
+    if (c.vector) {
+      Value* here = b_.CreateExtractElement(c.vector, static_cast<uint64_t>(lane));
+      on = on ? b_.CreateAnd(on, here) : here;
+    }
+    Value* pointer = guarded(address(s, level, row, part * tile_.lanes + lane), on);
+    Value* v = b_.CreateAlignedLoad(ops_.memory_type(t), pointer, element_align(t));
+    out = b_.CreateInsertElement(out, v, static_cast<uint64_t>(lane));
+  }
+  return out;
+}
+
+void Emitter::stores() {
+  for (size_t i = 0; i < k_.stores.size(); ++i)
+    for (int r = 0; r < tile_.rows; ++r)
+      for (int p = 0; p < tile_.parts; ++p)
+        store(k_.stores[i], slots_[k_.body.size() + i], r, p);
+}
+
+void Emitter::store(const Store& s, const Slot& slot, int row, int part) {
+  const DType t = k_.operands[static_cast<size_t>(slot.operand)].dtype;
+  Value* v = use(s.value, row, part, true);
+  v = ops_.cast(v, k_.body[static_cast<size_t>(s.value)].type, compute_type(t));
+  const int first = part * tile_.lanes;
+  const bool whole = !tile_mask(part);
+  if (tile_.lanes > 1 && !(contiguous(slot) && (whole || s.combine == Combine::Assign)))
+    return store_lanes(s, slot, v, row, part);
+  if (!whole && !(tile_.count || target_.isa == Isa::avx512))
+    return store_pieces(slot, ops_.to_memory(v, t), row, part, t);
+  Value* pointer = address(slot, post_end_, row, first);
+  if (!whole) {
+    b_.CreateMaskedStore(ops_.to_memory(v, t), pointer, element_align(t), tile_mask(part));
+    return;
+  }
+  if (s.combine != Combine::Assign) {
+    Value* old = b_.CreateAlignedLoad(ops_.memory_type(t, tile_.lanes), pointer, element_align(t));
+    v = ops_.combine(s.combine, compute_type(t), ops_.from_memory(old, t), v, nullptr);
+  }
+  b_.CreateAlignedStore(ops_.to_memory(v, t), pointer, element_align(t));
+}
+
+// Lane by lane in order, so that a later lane sees what an earlier one stored.
+void Emitter::store_lanes(const Store& s, const Slot& slot, Value* v, int row, int part) {
+  LATHE_ASSERT(!tile_.count, "a strided store under a run-time mask");
+  const DType t = k_.operands[static_cast<size_t>(slot.operand)].dtype;
+  for (int lane = 0; lane < tile_.active(part); ++lane) {
+    Value* pointer = address(slot, post_end_, row, part * tile_.lanes + lane);
+    Value* x = b_.CreateExtractElement(v, static_cast<uint64_t>(lane));
+    if (s.combine != Combine::Assign) {
+      Value* old = b_.CreateAlignedLoad(ops_.memory_type(t), pointer, element_align(t));
+      x = ops_.combine(s.combine, compute_type(t), ops_.from_memory(old, t), x, nullptr);
+    }
+    b_.CreateAlignedStore(ops_.to_memory(x, t), pointer, element_align(t));
+  }
+}
+
+// The active lanes of a part in pieces of 8, 4, 2 and 1: quicker than a masked store before
+// AVX-512.
+void Emitter::store_pieces(const Slot& slot, Value* v, int row, int part, DType t) {
+  int done = 0;
+  for (int size = tile_.lanes; size > 0; size /= 2) {
+    if (done + size > tile_.active(part)) continue;
+    Value* pointer = address(slot, post_end_, row, part * tile_.lanes + done);
+    Value* piece = nullptr;
+    if (size == 1) {
+      piece = b_.CreateExtractElement(v, static_cast<uint64_t>(done));
+    } else {
+      llvm::SmallVector<int, 16> lanes;
+      for (int i = 0; i < size; ++i) lanes.push_back(done + i);
+      piece = b_.CreateShuffleVector(v, lanes);
+    }
+    b_.CreateAlignedStore(piece, pointer, element_align(t));
+    done += size;
+  }
+}
+
+}  // namespace lathe::codegen
