@@ -24,9 +24,10 @@ struct KernelJob {
 enum class EmitKind : uint8_t { object, assembly, llvm };
 
 struct LlvmOptions {
-  int threads = 1;          // that compile
-  std::string cache_dir;    // of compiled objects; empty: none
-  int64_t cache_limit = 256 << 20;  // bytes; the oldest entries go first
+  int threads = 1;  // that compile
+  // For tests on lesser machines: code shaped for the target but using these instructions only;
+  // scalar: the target's.
+  Isa instructions = Isa::scalar;
 };
 
 class LlvmBackend {

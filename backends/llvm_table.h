@@ -1,5 +1,5 @@
-// What liblathe_llvm.so offers the loader in llvm_module.cpp. Both sides come from one build, so C++
-// types may cross; `version` catches a stale module.
+// What liblathe_llvm.so offers the loader in llvm_module.cpp. Both sides come from one build, so
+// C++ types may cross; `version` catches a stale module.
 #pragma once
 
 #include <span>

@@ -19,7 +19,7 @@ using llvm::Value;
 class Contraction {
  public:
   Contraction(llvm::Function* f, const Analysis& a, const ContractPlan& plan,
-              const KernelSchedule& s, const Target& target)
+              const KernelSchedule& s, const CodeTarget& target)
       : f_(f),
         a_(a),
         k_(a.k),
@@ -113,8 +113,7 @@ class Contraction {
 
   void rows(const Columns& c) {
     if (p_.m < 0) return call(tile_function(1, c));
-    const int64_t chunk =
-        p_.m == s_.parallel ? std::min(s_.grain, extent(p_.m)) : extent(p_.m);
+    const int64_t chunk = p_.m == s_.parallel ? std::min(s_.grain, extent(p_.m)) : extent(p_.m);
     const int64_t tiles = (chunk + p_.rows - 1) / p_.rows, base = chunk / tiles;
     if (p_.m != s_.parallel) return split(loops_.i64(0), chunk, tiles, c);
     Value *begin = begin_of(p_.m), *end = end_of(p_.m);
@@ -190,10 +189,14 @@ class Contraction {
     llvm::IRBuilder<> b(llvm::BasicBlock::Create(f->getContext(), "entry", f));
     Emitter e(b, *f_->getParent(), target_, a_, f->getArg(0));
     prepare(e, f, 0);
-    if (p_.pack && c.lanes > 1)
-      e.redirect(p_.b, f->getArg(1), panel_offset(k_, c.width()), 0, 1);
-    const Tile tile{.row = p_.m, .rows = rows, .vec = p_.n, .parts = c.parts, .lanes = c.lanes,
-                    .tail = c.tail, .acc_vectors = true};
+    if (p_.pack && c.lanes > 1) e.redirect(p_.b, f->getArg(1), panel_offset(k_, c.width()), 0, 1);
+    const Tile tile{.row = p_.m,
+                    .rows = rows,
+                    .vec = p_.n,
+                    .parts = c.parts,
+                    .lanes = c.lanes,
+                    .tail = c.tail,
+                    .acc_vectors = true};
     e.set_tile(tile);
     e.enter(0, Region::Pre);
     e.start_accumulators();
@@ -214,8 +217,8 @@ class Contraction {
     llvm::IRBuilder<>& b = e.builder();
     llvm::Type* element = e.ops().type(k_.reductions[0].type, tile.lanes);
     llvm::IRBuilder<> entry(&f->getEntryBlock(), f->getEntryBlock().begin());
-    auto* buffer = entry.CreateAlloca(
-        element, entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
+    auto* buffer =
+        entry.CreateAlloca(element, entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
     buffer->setAlignment(llvm::Align(64));
     const auto at = [&](Value* row, int r, int part) {
       Value* i = b.CreateAdd(b.CreateMul(row, e.i64(tile.parts)), e.i64(r * tile.parts + part));
@@ -249,7 +252,7 @@ class Contraction {
   const Kernel& k_;
   const ContractPlan& p_;
   const KernelSchedule& s_;
-  const Target& target_;
+  const CodeTarget& target_;
   llvm::IRBuilder<> b_;
   Emitter loops_;
   std::vector<Value*> ivs_;
@@ -261,7 +264,7 @@ class Contraction {
 }  // namespace
 
 std::string emit_contraction(llvm::Function* f, const Analysis& a, const KernelSchedule& s,
-                             const Target& target) {
+                             const CodeTarget& target) {
   const auto plan = plan_contraction(a, s, target);
   if (!plan) return {};
   return Contraction(f, a, *plan, s, target).emit();

@@ -42,7 +42,8 @@ SymbolId choose_rows(const Analysis& a, const KernelSchedule& s, IvSet in_a, IvS
 }
 
 // Register budget: rows * parts accumulators, parts vectors of b and one of a.
-void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s, const Target& target) {
+void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
+                 const CodeTarget& target) {
   const int registers = target.isa == Isa::avx512 ? 32 : 16;
   const int default_rows = target.isa == Isa::avx512 ? 8 : target.isa == Isa::avx2 ? 6 : 4;
   const int one_wide = target.isa == Isa::avx512 ? 22 : target.isa == Isa::avx2 ? 12 : 8;
@@ -80,7 +81,7 @@ bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule&
 }  // namespace
 
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
-                                             const Target& target) {
+                                             const CodeTarget& target) {
   const Kernel& k = a.k;
   if (!shape_fits(k, s)) return std::nullopt;
   const Reduction& r = k.reductions[0];

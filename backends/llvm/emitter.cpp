@@ -8,7 +8,7 @@ namespace lathe::codegen {
 
 using llvm::Value;
 
-Emitter::Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target,
+Emitter::Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const CodeTarget& target,
                  const Analysis& analysis, Value* args)
     : b_(builder),
       module_(module),
@@ -144,7 +144,8 @@ void Emitter::start_accumulators() {
   acc_parts_ = tile_.parts;
   for (size_t j = 0; j < acc_.size(); ++j) {
     const Reduction& r = k_.reductions[j];
-    Value* start = ops_.splat(ops_.identity(r.combine, r.type), tile_.acc_vectors ? tile_.lanes : 1);
+    Value* start =
+        ops_.splat(ops_.identity(r.combine, r.type), tile_.acc_vectors ? tile_.lanes : 1);
     acc_[j].assign(static_cast<size_t>(tile_.rows * tile_.parts), start);
   }
 }

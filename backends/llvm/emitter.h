@@ -34,7 +34,7 @@ class Emitter {
  public:
   using Body = std::function<void(llvm::Value* iv)>;
 
-  Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target,
+  Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const CodeTarget& target,
           const Analysis& analysis, llvm::Value* args);
 
   // --- What the driver decides ---
@@ -48,8 +48,8 @@ class Emitter {
   // row instead of from its operand.
   void redirect(ScalarId load, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
                 int64_t vec_coefficient);
-  void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e,
-                      int64_t row_coefficient, int64_t vec_coefficient);
+  void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
+                      int64_t vec_coefficient);
 
   // --- Emission ---
   void enter(int level, Region region);
@@ -129,7 +129,7 @@ class Emitter {
 
   llvm::IRBuilder<>& b_;
   llvm::Module& module_;
-  const Target& target_;
+  const CodeTarget& target_;
   const Analysis& a_;
   const Kernel& k_;
   llvm::Value* args_;

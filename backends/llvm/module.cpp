@@ -1,5 +1,6 @@
 // What the loader sees of this module: one table.
 #include <algorithm>
+#include <functional>
 #include <thread>
 
 #include "backends/llvm/kernel.h"
@@ -10,14 +11,22 @@
 namespace lathe {
 namespace {
 
+using codegen::CodeTarget;
 using codegen::Output;
+
+CodeTarget code_target(const Target& machine, const LlvmOptions& options) {
+  CodeTarget out{machine, options.instructions};
+  if (out.instructions == Isa::scalar) out.instructions = machine.isa;
+  return out;
+}
 
 struct Emitted {
   std::string text;                  // object, assembly or LLVM IR
   std::vector<std::string> methods;  // by job
 };
 
-Result<Emitted> emit_module(std::span<const KernelJob> jobs, const Target& target, EmitKind kind) {
+Result<Emitted> emit_module(std::span<const KernelJob> jobs, const CodeTarget& target,
+                            EmitKind kind) {
   llvm::LLVMContext context;
   llvm::Module module("lathe", context);
   const auto machine = codegen::make_machine(target);
@@ -43,7 +52,7 @@ Result<Emitted> emit_module(std::span<const KernelJob> jobs, const Target& targe
 }
 
 Result<std::vector<CompiledKernel>> compile_part(std::span<const KernelJob> jobs,
-                                                 const Target& target) {
+                                                 const CodeTarget& target) {
   auto emitted = emit_module(jobs, target, EmitKind::object);
   if (!emitted) return Failure{emitted.error()};
   std::vector<std::string> symbols;
@@ -66,8 +75,9 @@ Result<T> caught(const std::function<Result<T>()>& work) {
 }
 
 // Contiguous shares of the jobs, one object a thread.
-Result<std::vector<CompiledKernel>> compile(std::span<const KernelJob> jobs, const Target& target,
+Result<std::vector<CompiledKernel>> compile(std::span<const KernelJob> jobs, const Target& machine,
                                             const LlvmOptions& options) {
+  const CodeTarget target = code_target(machine, options);
   const size_t shares = std::clamp<size_t>(static_cast<size_t>(std::max(options.threads, 1)), 1,
                                            std::max<size_t>(jobs.size(), 1));
   std::vector<Result<std::vector<CompiledKernel>>> results(shares, std::vector<CompiledKernel>());
@@ -89,8 +99,9 @@ Result<std::vector<CompiledKernel>> compile(std::span<const KernelJob> jobs, con
   return out;
 }
 
-Result<std::string> emit(std::span<const KernelJob> jobs, const Target& target, EmitKind kind,
-                         const LlvmOptions&) {
+Result<std::string> emit(std::span<const KernelJob> jobs, const Target& machine, EmitKind kind,
+                         const LlvmOptions& options) {
+  const CodeTarget target = code_target(machine, options);
   return caught<std::string>([&]() -> Result<std::string> {
     auto emitted = emit_module(jobs, target, kind);
     if (!emitted) return Failure{emitted.error()};
