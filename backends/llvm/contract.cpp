@@ -2,9 +2,10 @@
 // of b are packed where their rows are far apart, and each tile shape is one internal function.
 //
 //   for outer ivs                    b varies in them
-//     for panels of n                pack b[.., k, n0 .. n0 + width)
-//       for inner ivs
-//         for tiles of m             tile(args, panel, ivs..)
+//     for blocks of m                as much of a as stays in L2
+//       for panels of n              pack b[.., k, n0 .. n0 + width)
+//         for inner ivs
+//           for tiles of m           tile(args, panel, ivs..)
 #include <algorithm>
 #include <map>
 
@@ -41,7 +42,7 @@ class Contraction {
       scratch->setAlignment(llvm::Align(64));
       panel_ = scratch;
     }
-    over(p_.outer, 0, [&] { panels(); });
+    over(p_.outer, 0, [&] { blocks(); });
     b_.CreateRetVoid();
     return fmt::format("contract {}x{}{}", p_.rows, p_.width(), p_.pack ? " packed" : "");
   }
@@ -82,53 +83,70 @@ class Contraction {
     step_through(ivs[i], begin_of(ivs[i]), end_of(ivs[i]), 1, [&] { over(ivs, i + 1, body); });
   }
 
-  void panels() {
+  using Rows = std::function<void(const Columns&)>;
+
+  // Blocks of rows that stay in L2 while all panels pass.
+  void blocks() {
+    if (p_.m < 0) return panels([&](const Columns& c) { call(tile_function(1, c)); });
+    const int64_t block = p_.block;
+    const auto whole = [&](int64_t count) {
+      Value* first = ivs_[static_cast<size_t>(p_.m)];
+      panels([this, first, count](const Columns& c) { split(first, count, c); });
+    };
+    Value *begin = begin_of(p_.m), *end = end_of(p_.m);
+    if (p_.m != s_.parallel) {
+      const int64_t m = extent(p_.m), rest = m % block;
+      step_through(p_.m, begin, loops_.i64(m - rest), block, [&] { whole(block); });
+      if (rest > 0) step_through(p_.m, loops_.i64(m - rest), end, rest, [&] { whole(rest); });
+      return;
+    }
+    Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(block));
+    Value* main = b_.CreateSub(end, over_end);
+    step_through(p_.m, begin, main, block, [&] { whole(block); });
+    const int64_t base = block / ((block + p_.rows - 1) / p_.rows);
+    Value* last = b_.CreateSub(end, b_.CreateSRem(over_end, loops_.i64(base)));
+    // Once, if at all: what is left of a block, in tiles of one height and then single rows.
+    step_through(p_.m, main, end, block, [&] {
+      panels([&](const Columns& c) {
+        step_through(p_.m, main, last, base,
+                     [&] { call(tile_function(static_cast<int>(base), c)); });
+        if (base > 1) step_through(p_.m, last, end, 1, [&] { call(tile_function(1, c)); });
+      });
+    });
+  }
+
+  void panels(const Rows& rows) {
     const Columns whole{p_.parts, p_.lanes, 0};
     const int64_t n = extent(p_.n), width = p_.width(), rest = n % width;
     const Columns last{static_cast<int>((rest + p_.lanes - 1) / p_.lanes), p_.lanes,
                        static_cast<int>(rest % p_.lanes)};
     if (p_.n != s_.parallel) {
-      step_through(p_.n, loops_.i64(0), loops_.i64(n - rest), width, [&] { panel(whole); });
-      step_through(p_.n, loops_.i64(n - rest), loops_.i64(n), rest, [&] { panel(last); });
+      step_through(p_.n, loops_.i64(0), loops_.i64(n - rest), width, [&] { panel(whole, rows); });
+      step_through(p_.n, loops_.i64(n - rest), loops_.i64(n), rest, [&] { panel(last, rows); });
       return;
     }
     Value *begin = begin_of(p_.n), *end = end_of(p_.n);
     Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(width));
     Value* main = b_.CreateSub(end, over_end);
-    step_through(p_.n, begin, main, width, [&] { panel(whole); });
+    step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
     Value* left = main;
     if (rest > 0) {
       // The usual remainder at the end of n; whatever else a caller leaves goes column by column.
       Value* usual = b_.CreateICmpEQ(over_end, loops_.i64(rest));
       left = b_.CreateSelect(usual, end, main);
-      step_through(p_.n, main, left, rest, [&] { panel(last); });
+      step_through(p_.n, main, left, rest, [&] { panel(last, rows); });
     }
-    step_through(p_.n, left, end, 1, [&] { panel(Columns{1, 1, 0}); });
+    step_through(p_.n, left, end, 1, [&] { panel(Columns{1, 1, 0}, rows); });
   }
 
-  void panel(const Columns& c) {
+  void panel(const Columns& c, const Rows& rows) {
     if (p_.pack && c.lanes > 1) call(pack_function(c));
     over(p_.inner, 0, [&] { rows(c); });
   }
 
-  void rows(const Columns& c) {
-    if (p_.m < 0) return call(tile_function(1, c));
-    const int64_t chunk = p_.m == s_.parallel ? std::min(s_.grain, extent(p_.m)) : extent(p_.m);
-    const int64_t tiles = (chunk + p_.rows - 1) / p_.rows, base = chunk / tiles;
-    if (p_.m != s_.parallel) return split(loops_.i64(0), chunk, tiles, c);
-    Value *begin = begin_of(p_.m), *end = end_of(p_.m);
-    Value* count = b_.CreateSub(end, begin);
-    Value* main = b_.CreateSub(end, b_.CreateSRem(count, loops_.i64(chunk)));
-    step_through(p_.m, begin, main, chunk,
-                 [&] { split(ivs_[static_cast<size_t>(p_.m)], chunk, tiles, c); });
-    Value* rest = b_.CreateSub(end, main);
-    Value* last = b_.CreateSub(end, b_.CreateSRem(rest, loops_.i64(base)));
-    step_through(p_.m, main, last, base, [&] { call(tile_function(static_cast<int>(base), c)); });
-    if (base > 1) step_through(p_.m, last, end, 1, [&] { call(tile_function(1, c)); });
-  }
-
   // `count` rows from `begin` in tiles of two neighbouring heights.
-  void split(Value* begin, int64_t count, int64_t tiles, const Columns& c) {
+  void split(Value* begin, int64_t count, const Columns& c) {
+    const int64_t tiles = (count + p_.rows - 1) / p_.rows;
     const int64_t base = count / tiles, taller = count % tiles;
     Value* middle = b_.CreateAdd(begin, loops_.i64(taller * (base + 1)));
     Value* end = b_.CreateAdd(begin, loops_.i64(count));
@@ -198,6 +216,7 @@ class Contraction {
                     .tail = c.tail,
                     .acc_vectors = true};
     e.set_tile(tile);
+    if (p_.defer_a) e.defer(p_.b == k_.reductions[0].b ? k_.reductions[0].a : k_.reductions[0].b);
     e.enter(0, Region::Pre);
     e.start_accumulators();
     e.reduction_loops(0, p_.unroll, [&] { e.fold(); });

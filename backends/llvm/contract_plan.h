@@ -16,6 +16,8 @@ struct ContractPlan {
   std::vector<SymbolId> inner;  // the others; a panel is used again at each of their points
   int rows = 1, parts = 1, lanes = 1;
   int unroll = 1;
+  int64_t block = 1;            // rows between two changes of the panel: what of `a` stays in L2
+  bool defer_a = false;         // `a` is a plain load in the innermost loop
   bool pack = false;            // copy each panel [k][parts * lanes] of b to a scratch first
   bool rows_in_memory = false;  // run the epilogue row by row over the stored tile
   int width() const { return parts * lanes; }
