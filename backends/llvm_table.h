@@ -12,7 +12,10 @@
 
 namespace lathe {
 
-inline constexpr int kLlvmTableVersion = 1;
+// The sizes notice a module that was built against other headers.
+inline constexpr int kLlvmTableVersion =
+    1'000'000 +
+    static_cast<int>(sizeof(Kernel) + sizeof(KernelJob) * 31 + sizeof(LlvmOptions) * 37);
 inline constexpr const char* kLlvmTableSymbol = "lathe_llvm_table";
 
 struct LlvmTable {

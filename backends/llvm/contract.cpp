@@ -8,6 +8,7 @@
 //           for tiles of m           tile(args, panel, ivs..)
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "backends/llvm/contract_plan.h"
 #include "backends/llvm/kernel.h"
@@ -70,8 +71,10 @@ class Contraction {
     const auto* last = llvm::dyn_cast<llvm::ConstantInt>(end);
     const int64_t count = first && last ? last->getSExtValue() - first->getSExtValue() : -1;
     const auto at = [&](Value* v) {
-      ivs_[static_cast<size_t>(iv)] = v;
+      Value*& known = ivs_[static_cast<size_t>(iv)];
+      Value* before = std::exchange(known, v);
       body();
+      known = before;  // v does not dominate what follows the loop
     };
     if (count == 0) return;
     if (count == step) at(begin);

@@ -59,9 +59,7 @@ void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
   if (p.parts == 1) p.rows = one_wide;
   if (m < p.rows) {
     p.rows = static_cast<int>(m);
-    while (p.parts < std::min(most_parts, p.rows == 1 ? registers / 2 : 8) &&
-           fits(p.rows, p.parts + 1))
-      ++p.parts;
+    while (p.parts < std::min(most_parts, 8) && fits(p.rows, p.parts + 1)) ++p.parts;
   }
   while (p.rows > 1 && !fits(p.rows, p.parts)) --p.rows;
   while (p.parts > 1 && !fits(p.rows, p.parts)) --p.parts;
