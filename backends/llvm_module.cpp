@@ -43,8 +43,7 @@ std::vector<fs::path> candidates(const std::string& module_path) {
 Result<const LlvmTable*> load(const std::string& module_path) {
 #ifndef LATHE_LLVM_BUILT_MODULE
   (void)&candidates;
-  if (module_path.empty())
-    return failure("this Lathe was built without LLVM (-DLATHE_LLVM=OFF)");
+  if (module_path.empty()) return failure("this Lathe was built without LLVM (-DLATHE_LLVM=OFF)");
 #endif
   std::string tried;
   for (const fs::path& path : candidates(module_path)) {

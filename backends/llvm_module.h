@@ -24,9 +24,12 @@ struct KernelJob {
 enum class EmitKind : uint8_t { object, assembly, llvm };
 
 struct LlvmOptions {
-  int threads = 1;          // that compile
-  std::string cache_dir;    // of compiled objects; empty: none
-  int64_t cache_limit = 256 << 20;  // bytes; the oldest entries go first
+  int threads = 1;                  // that compile
+  std::string cache_dir = "";       // keeps compiled objects; empty: none
+  int64_t cache_limit = 256 << 20;  // bytes; the longest unused go first
+  // For tests on lesser machines: code shaped for the target but using these instructions only;
+  // scalar: the target's.
+  Isa instructions = Isa::scalar;
 };
 
 class LlvmBackend {
@@ -35,7 +38,8 @@ class LlvmBackend {
   // in its ../lib, in `module_path` if given, and where it was built. The failure names the places.
   static Result<LlvmBackend*> open(const std::string& module_path = "");
 
-  // Machine code for this process, one result a job, in order. Precondition: `target` is not above
+  // Machine code for this process, one result a job, in order; equal kernels with equal schedules
+  // are compiled once. Precondition: `target` is not above
   // what this machine has. A failure means that a kernel or the target is not supported.
   Result<std::vector<CompiledKernel>> compile(std::span<const KernelJob> jobs, const Target& target,
                                               const LlvmOptions& options = {});

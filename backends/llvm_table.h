@@ -1,5 +1,5 @@
-// What liblathe_llvm.so offers the loader in llvm_module.cpp. Both sides come from one build, so C++
-// types may cross; `version` catches a stale module.
+// What liblathe_llvm.so offers the loader in llvm_module.cpp. Both sides come from one build, so
+// C++ types may cross; `version` catches a stale module.
 #pragma once
 
 #include <span>
@@ -12,7 +12,10 @@
 
 namespace lathe {
 
-inline constexpr int kLlvmTableVersion = 1;
+// The sizes notice a module that was built against other headers.
+inline constexpr int kLlvmTableVersion =
+    1'000'000 +
+    static_cast<int>(sizeof(Kernel) + sizeof(KernelJob) * 31 + sizeof(LlvmOptions) * 37);
 inline constexpr const char* kLlvmTableSymbol = "lathe_llvm_table";
 
 struct LlvmTable {

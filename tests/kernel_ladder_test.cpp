@@ -2,9 +2,11 @@
 // whatever the schedule and the number of threads.
 #include <doctest/doctest.h>
 
+#include "backends/llvm_module.h"
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
 #include "ir/kernel_verify.h"
+#include "runtime/cpu.h"
 #include "tests/support/kernel_gen.h"
 #include "tests/support/kernel_run.h"
 
@@ -18,10 +20,27 @@ struct Rung {
   const char* name;
   BuildKernel build;
   Target target;
+  uint64_t every = 1;  // runs the seeds that are a multiple of it
 };
 
+Result<CompiledKernel> llvm_kernel(const Kernel& k, const KernelSchedule& s, const Target& t) {
+  const KernelJob job{&k, s, "kernel"};
+  auto compiled = std::move(LlvmBackend::open()).value()->compile({&job, 1}, t);
+  if (!compiled) return Failure{compiled.error()};
+  return std::move(compiled->front());
+}
+
 // A backend is one row for each target it is to be tested on.
-std::vector<Rung> rungs() { return {{"interpreter", interpret_kernel, Target{}}}; }
+std::vector<Rung> rungs() {
+  std::vector<Rung> out = {{"interpreter", interpret_kernel, Target{}}};
+  const auto llvm = LlvmBackend::open();
+  if (!llvm) MESSAGE("without llvm: " << llvm.error());
+  // llvm_test compiles many more, in batches, and for SSE4.2.
+  for (const Isa isa : {Isa::avx2, Isa::avx512})
+    if (llvm && isa <= detect_cpu().native.isa)
+      out.push_back({"llvm", llvm_kernel, {.isa = isa}, 10});
+  return out;
+}
 
 std::vector<Tensor> run(const Rung& rung, const KernelCase& c, const KernelSchedule& s,
                         int threads) {
@@ -51,6 +70,7 @@ TEST_CASE("all backends agree with the unsplit interpreter to the bit on random 
                                                << print_kernel(c.kernel));
     const std::vector<Tensor> expected = run(reference, c, KernelSchedule{}, 1);
     for (const Rung& rung : table) {
+      if (seed % rung.every != 0) continue;
       const int threads = 1 + static_cast<int>(seed % 50 == 0) * 2;
       const std::vector<Tensor> got = run(rung, c, c.schedule, threads);
       for (size_t i = 0; i < got.size(); ++i) {

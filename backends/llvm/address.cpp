@@ -26,8 +26,8 @@ void Emitter::redirect(ScalarId load, Value* root, const IndexExpr& e, int64_t r
   s.redirected = true;
 }
 
-void Emitter::redirect_store(size_t store, Value* root, const IndexExpr& e,
-                             int64_t row_coefficient, int64_t vec_coefficient) {
+void Emitter::redirect_store(size_t store, Value* root, const IndexExpr& e, int64_t row_coefficient,
+                             int64_t vec_coefficient) {
   redirect(static_cast<ScalarId>(k_.body.size() + store), root, e, row_coefficient,
            vec_coefficient);
 }
@@ -98,8 +98,7 @@ Value* Emitter::index_vector(const IndexExpr& e, int row, int part) {
   const size_t ivs = k_.par.size() + k_.red.size();
   bool affine = true;
   for (const IndexTerm& t : e.terms)
-    if (static_cast<size_t>(t.symbol) >= ivs &&
-        by_part(a_.symbols[static_cast<size_t>(t.symbol)]))
+    if (static_cast<size_t>(t.symbol) >= ivs && by_part(a_.symbols[static_cast<size_t>(t.symbol)]))
       affine = false;
   if (affine) {
     const int64_t step = e.coefficient(tile_.vec);

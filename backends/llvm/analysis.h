@@ -1,5 +1,5 @@
-// What a kernel's instructions and indices depend on: where each can be evaluated, and how it varies
-// across a tile.
+// What a kernel's instructions and indices depend on: where each can be evaluated, and how it
+// varies across a tile.
 #pragma once
 
 #include <cstdint>

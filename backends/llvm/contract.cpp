@@ -2,11 +2,13 @@
 // of b are packed where their rows are far apart, and each tile shape is one internal function.
 //
 //   for outer ivs                    b varies in them
-//     for panels of n                pack b[.., k, n0 .. n0 + width)
-//       for inner ivs
-//         for tiles of m             tile(args, panel, ivs..)
+//     for blocks of m                as much of a as stays in L2
+//       for panels of n              pack b[.., k, n0 .. n0 + width)
+//         for inner ivs
+//           for tiles of m           tile(args, panel, ivs..)
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "backends/llvm/contract_plan.h"
 #include "backends/llvm/kernel.h"
@@ -19,7 +21,7 @@ using llvm::Value;
 class Contraction {
  public:
   Contraction(llvm::Function* f, const Analysis& a, const ContractPlan& plan,
-              const KernelSchedule& s, const Target& target)
+              const KernelSchedule& s, const CodeTarget& target)
       : f_(f),
         a_(a),
         k_(a.k),
@@ -41,7 +43,7 @@ class Contraction {
       scratch->setAlignment(llvm::Align(64));
       panel_ = scratch;
     }
-    over(p_.outer, 0, [&] { panels(); });
+    over(p_.outer, 0, [&] { blocks(); });
     b_.CreateRetVoid();
     return fmt::format("contract {}x{}{}", p_.rows, p_.width(), p_.pack ? " packed" : "");
   }
@@ -69,8 +71,10 @@ class Contraction {
     const auto* last = llvm::dyn_cast<llvm::ConstantInt>(end);
     const int64_t count = first && last ? last->getSExtValue() - first->getSExtValue() : -1;
     const auto at = [&](Value* v) {
-      ivs_[static_cast<size_t>(iv)] = v;
+      Value*& known = ivs_[static_cast<size_t>(iv)];
+      Value* before = std::exchange(known, v);
       body();
+      known = before;  // v does not dominate what follows the loop
     };
     if (count == 0) return;
     if (count == step) at(begin);
@@ -82,54 +86,70 @@ class Contraction {
     step_through(ivs[i], begin_of(ivs[i]), end_of(ivs[i]), 1, [&] { over(ivs, i + 1, body); });
   }
 
-  void panels() {
+  using Rows = std::function<void(const Columns&)>;
+
+  // Blocks of rows that stay in L2 while all panels pass.
+  void blocks() {
+    if (p_.m < 0) return panels([&](const Columns& c) { call(tile_function(1, c)); });
+    const int64_t block = p_.block;
+    const auto whole = [&](int64_t count) {
+      Value* first = ivs_[static_cast<size_t>(p_.m)];
+      panels([this, first, count](const Columns& c) { split(first, count, c); });
+    };
+    Value *begin = begin_of(p_.m), *end = end_of(p_.m);
+    if (p_.m != s_.parallel) {
+      const int64_t m = extent(p_.m), rest = m % block;
+      step_through(p_.m, begin, loops_.i64(m - rest), block, [&] { whole(block); });
+      if (rest > 0) step_through(p_.m, loops_.i64(m - rest), end, rest, [&] { whole(rest); });
+      return;
+    }
+    Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(block));
+    Value* main = b_.CreateSub(end, over_end);
+    step_through(p_.m, begin, main, block, [&] { whole(block); });
+    const int64_t base = block / ((block + p_.rows - 1) / p_.rows);
+    Value* last = b_.CreateSub(end, b_.CreateSRem(over_end, loops_.i64(base)));
+    // Once, if at all: what is left of a block, in tiles of one height and then single rows.
+    step_through(p_.m, main, end, block, [&] {
+      panels([&](const Columns& c) {
+        step_through(p_.m, main, last, base,
+                     [&] { call(tile_function(static_cast<int>(base), c)); });
+        if (base > 1) step_through(p_.m, last, end, 1, [&] { call(tile_function(1, c)); });
+      });
+    });
+  }
+
+  void panels(const Rows& rows) {
     const Columns whole{p_.parts, p_.lanes, 0};
     const int64_t n = extent(p_.n), width = p_.width(), rest = n % width;
     const Columns last{static_cast<int>((rest + p_.lanes - 1) / p_.lanes), p_.lanes,
                        static_cast<int>(rest % p_.lanes)};
     if (p_.n != s_.parallel) {
-      step_through(p_.n, loops_.i64(0), loops_.i64(n - rest), width, [&] { panel(whole); });
-      step_through(p_.n, loops_.i64(n - rest), loops_.i64(n), rest, [&] { panel(last); });
+      step_through(p_.n, loops_.i64(0), loops_.i64(n - rest), width, [&] { panel(whole, rows); });
+      step_through(p_.n, loops_.i64(n - rest), loops_.i64(n), rest, [&] { panel(last, rows); });
       return;
     }
     Value *begin = begin_of(p_.n), *end = end_of(p_.n);
     Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(width));
     Value* main = b_.CreateSub(end, over_end);
-    step_through(p_.n, begin, main, width, [&] { panel(whole); });
+    step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
     Value* left = main;
     if (rest > 0) {
       // The usual remainder at the end of n; whatever else a caller leaves goes column by column.
       Value* usual = b_.CreateICmpEQ(over_end, loops_.i64(rest));
       left = b_.CreateSelect(usual, end, main);
-      step_through(p_.n, main, left, rest, [&] { panel(last); });
+      step_through(p_.n, main, left, rest, [&] { panel(last, rows); });
     }
-    step_through(p_.n, left, end, 1, [&] { panel(Columns{1, 1, 0}); });
+    step_through(p_.n, left, end, 1, [&] { panel(Columns{1, 1, 0}, rows); });
   }
 
-  void panel(const Columns& c) {
+  void panel(const Columns& c, const Rows& rows) {
     if (p_.pack && c.lanes > 1) call(pack_function(c));
     over(p_.inner, 0, [&] { rows(c); });
   }
 
-  void rows(const Columns& c) {
-    if (p_.m < 0) return call(tile_function(1, c));
-    const int64_t chunk =
-        p_.m == s_.parallel ? std::min(s_.grain, extent(p_.m)) : extent(p_.m);
-    const int64_t tiles = (chunk + p_.rows - 1) / p_.rows, base = chunk / tiles;
-    if (p_.m != s_.parallel) return split(loops_.i64(0), chunk, tiles, c);
-    Value *begin = begin_of(p_.m), *end = end_of(p_.m);
-    Value* count = b_.CreateSub(end, begin);
-    Value* main = b_.CreateSub(end, b_.CreateSRem(count, loops_.i64(chunk)));
-    step_through(p_.m, begin, main, chunk,
-                 [&] { split(ivs_[static_cast<size_t>(p_.m)], chunk, tiles, c); });
-    Value* rest = b_.CreateSub(end, main);
-    Value* last = b_.CreateSub(end, b_.CreateSRem(rest, loops_.i64(base)));
-    step_through(p_.m, main, last, base, [&] { call(tile_function(static_cast<int>(base), c)); });
-    if (base > 1) step_through(p_.m, last, end, 1, [&] { call(tile_function(1, c)); });
-  }
-
   // `count` rows from `begin` in tiles of two neighbouring heights.
-  void split(Value* begin, int64_t count, int64_t tiles, const Columns& c) {
+  void split(Value* begin, int64_t count, const Columns& c) {
+    const int64_t tiles = (count + p_.rows - 1) / p_.rows;
     const int64_t base = count / tiles, taller = count % tiles;
     Value* middle = b_.CreateAdd(begin, loops_.i64(taller * (base + 1)));
     Value* end = b_.CreateAdd(begin, loops_.i64(count));
@@ -190,11 +210,16 @@ class Contraction {
     llvm::IRBuilder<> b(llvm::BasicBlock::Create(f->getContext(), "entry", f));
     Emitter e(b, *f_->getParent(), target_, a_, f->getArg(0));
     prepare(e, f, 0);
-    if (p_.pack && c.lanes > 1)
-      e.redirect(p_.b, f->getArg(1), panel_offset(k_, c.width()), 0, 1);
-    const Tile tile{.row = p_.m, .rows = rows, .vec = p_.n, .parts = c.parts, .lanes = c.lanes,
-                    .tail = c.tail, .acc_vectors = true};
+    if (p_.pack && c.lanes > 1) e.redirect(p_.b, f->getArg(1), panel_offset(k_, c.width()), 0, 1);
+    const Tile tile{.row = p_.m,
+                    .rows = rows,
+                    .vec = p_.n,
+                    .parts = c.parts,
+                    .lanes = c.lanes,
+                    .tail = c.tail,
+                    .acc_vectors = true};
     e.set_tile(tile);
+    if (p_.defer_a) e.defer(p_.b == k_.reductions[0].b ? k_.reductions[0].a : k_.reductions[0].b);
     e.enter(0, Region::Pre);
     e.start_accumulators();
     e.reduction_loops(0, p_.unroll, [&] { e.fold(); });
@@ -214,8 +239,8 @@ class Contraction {
     llvm::IRBuilder<>& b = e.builder();
     llvm::Type* element = e.ops().type(k_.reductions[0].type, tile.lanes);
     llvm::IRBuilder<> entry(&f->getEntryBlock(), f->getEntryBlock().begin());
-    auto* buffer = entry.CreateAlloca(
-        element, entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
+    auto* buffer =
+        entry.CreateAlloca(element, entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
     buffer->setAlignment(llvm::Align(64));
     const auto at = [&](Value* row, int r, int part) {
       Value* i = b.CreateAdd(b.CreateMul(row, e.i64(tile.parts)), e.i64(r * tile.parts + part));
@@ -249,7 +274,7 @@ class Contraction {
   const Kernel& k_;
   const ContractPlan& p_;
   const KernelSchedule& s_;
-  const Target& target_;
+  const CodeTarget& target_;
   llvm::IRBuilder<> b_;
   Emitter loops_;
   std::vector<Value*> ivs_;
@@ -261,7 +286,7 @@ class Contraction {
 }  // namespace
 
 std::string emit_contraction(llvm::Function* f, const Analysis& a, const KernelSchedule& s,
-                             const Target& target) {
+                             const CodeTarget& target) {
   const auto plan = plan_contraction(a, s, target);
   if (!plan) return {};
   return Contraction(f, a, *plan, s, target).emit();

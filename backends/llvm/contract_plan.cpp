@@ -42,14 +42,18 @@ SymbolId choose_rows(const Analysis& a, const KernelSchedule& s, IvSet in_a, IvS
 }
 
 // Register budget: rows * parts accumulators, parts vectors of b and one of a.
-void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s, const Target& target) {
+void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
+                 const CodeTarget& target) {
   const int registers = target.isa == Isa::avx512 ? 32 : 16;
   const int default_rows = target.isa == Isa::avx512 ? 8 : target.isa == Isa::avx2 ? 6 : 4;
   const int one_wide = target.isa == Isa::avx512 ? 22 : target.isa == Isa::avx2 ? 12 : 8;
   const int64_t n = usual(k, s, p.n), m = p.m < 0 ? 1 : usual(k, s, p.m);
   const auto most_parts = static_cast<int>(std::max<int64_t>(1, (n + p.lanes - 1) / p.lanes));
   const int asked = s.tile_n > 0 ? std::max<int>(1, static_cast<int>(s.tile_n) / p.lanes) : 2;
-  const auto fits = [&](int rows, int parts) { return (rows + 1) * parts + 1 <= registers; };
+  // A single row takes b from memory.
+  const auto fits = [&](int rows, int parts) {
+    return (rows == 1 ? parts : (rows + 1) * parts) + 1 <= registers;
+  };
   p.parts = std::min(asked, most_parts);
   p.rows = s.tile_m > 0 ? static_cast<int>(s.tile_m) : default_rows;
   if (p.parts == 1) p.rows = one_wide;
@@ -59,6 +63,32 @@ void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s, cons
   }
   while (p.rows > 1 && !fits(p.rows, p.parts)) --p.rows;
   while (p.parts > 1 && !fits(p.rows, p.parts)) --p.parts;
+}
+
+// Rows that share a panel before the next is taken: all, unless they would not stay in L2.
+int64_t choose_block(const ContractPlan& p, const Kernel& k, const KernelSchedule& s,
+                     const Target& target) {
+  if (p.m < 0) return 1;
+  const int64_t rows = usual(k, s, p.m);
+  const int64_t row_bytes = k.steps() * byte_size(k.reductions[0].type);
+  const int64_t most = target.l2_bytes / 2 / std::max<int64_t>(row_bytes, 1);
+  if (rows <= most || most < 16 * p.rows || !p.inner.empty()) return rows;
+  const int64_t blocks = (rows + most - 1) / most;
+  const int64_t each = (rows + blocks - 1) / blocks;
+  return std::min(rows, (each + p.rows - 1) / p.rows * p.rows);
+}
+
+bool is_plain_load(const Analysis& a, ScalarId id) {
+  const SymbolId last = a.k.red_symbol(static_cast<int>(a.k.red.size()) - 1);
+  const IvSet set = a.instrs[static_cast<size_t>(id)];
+  if (a.k.body[static_cast<size_t>(id)].op != Scalar::Load || !(set & iv_bit(last))) return false;
+  for (const Instr& in : a.k.body) {
+    for (ScalarId arg : in.args)
+      if (arg == id) return false;
+    for (const IndirectTerm& t : in.access.indirect)
+      if (t.value == id) return false;
+  }
+  return true;
 }
 
 bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule& s) {
@@ -80,7 +110,7 @@ bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule&
 }  // namespace
 
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
-                                             const Target& target) {
+                                             const CodeTarget& target) {
   const Kernel& k = a.k;
   if (!shape_fits(k, s)) return std::nullopt;
   const Reduction& r = k.reductions[0];
@@ -98,6 +128,8 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i)
     if (i != p.m && i != p.n) ((in_b & iv_bit(i)) ? p.outer : p.inner).push_back(i);
   p.pack = should_pack(p, a, s);
+  p.block = choose_block(p, k, s, target);
+  p.defer_a = is_plain_load(a, p.b == r.b ? r.a : r.b);
   p.unroll = 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
     if (a.symbols[k.par.size() + k.red.size() + d] &

@@ -11,19 +11,21 @@ namespace lathe::codegen {
 struct ContractPlan {
   SymbolId m = -1;  // -1: nothing varies in `a` alone, tiles have one row
   SymbolId n = -1;
-  ScalarId b = -1;                // the pre instruction whose value varies along n
-  std::vector<SymbolId> outer;    // parallel ivs around the panels of b: b varies in them
-  std::vector<SymbolId> inner;    // the others; a panel is used again at each of their points
+  ScalarId b = -1;              // the pre instruction whose value varies along n
+  std::vector<SymbolId> outer;  // parallel ivs around the panels of b: b varies in them
+  std::vector<SymbolId> inner;  // the others; a panel is used again at each of their points
   int rows = 1, parts = 1, lanes = 1;
   int unroll = 1;
-  bool pack = false;         // copy each panel [k][parts * lanes] of b to a scratch first
+  int64_t block = 1;            // rows between two changes of the panel: what of `a` stays in L2
+  bool defer_a = false;         // `a` is a plain load in the innermost loop
+  bool pack = false;            // copy each panel [k][parts * lanes] of b to a scratch first
   bool rows_in_memory = false;  // run the epilogue row by row over the stored tile
   int width() const { return parts * lanes; }
 };
 
 // Nothing where the kernel is not such a contraction.
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
-                                             const Target& target);
+                                             const CodeTarget& target);
 
 // The kernel that copies a panel of b: its last operand is the scratch, whose offset the caller
 // redirects.

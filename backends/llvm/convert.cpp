@@ -51,8 +51,7 @@ Value* ScalarOps::float_to_bf16(Value* v) {
   Value* u = b_.CreateBitCast(v, shaped(v, b_.getInt32Ty()));
   Value* high = b_.CreateLShr(u, same(u, 16));
   Value* odd = b_.CreateAnd(high, same(u, 1));
-  Value* rounded =
-      b_.CreateLShr(b_.CreateAdd(u, b_.CreateAdd(odd, same(u, 0x7fff))), same(u, 16));
+  Value* rounded = b_.CreateLShr(b_.CreateAdd(u, b_.CreateAdd(odd, same(u, 0x7fff))), same(u, 16));
   Value* quiet = b_.CreateOr(high, same(u, 0x40));
   Value* bits = b_.CreateSelect(b_.CreateFCmpUNO(v, v), quiet, rounded);
   return b_.CreateTrunc(bits, shaped(v, b_.getInt16Ty()));
@@ -61,7 +60,7 @@ Value* ScalarOps::float_to_bf16(Value* v) {
 // With F16C the conversion instructions; otherwise on integers.
 Value* ScalarOps::half_to_float(Value* h) {
   llvm::Type* f32 = shaped(h, b_.getFloatTy());
-  if (target_.isa >= Isa::avx2)
+  if (target_.instructions >= Isa::avx2)
     return b_.CreateFPExt(b_.CreateBitCast(h, shaped(h, b_.getHalfTy())), f32);
   Value* u = b_.CreateZExt(h, shaped(h, b_.getInt32Ty()));
   Value* magnitude = b_.CreateAnd(u, same(u, 0x7fff));
@@ -77,16 +76,15 @@ Value* ScalarOps::half_to_float(Value* h) {
 
 Value* ScalarOps::float_to_half(Value* v) {
   llvm::Type* i16 = shaped(v, b_.getInt16Ty());
-  if (target_.isa >= Isa::avx2)
+  if (target_.instructions >= Isa::avx2)
     return b_.CreateBitCast(b_.CreateFPTrunc(v, shaped(v, b_.getHalfTy())), i16);
   Value* u = b_.CreateBitCast(v, shaped(v, b_.getInt32Ty()));
   Value* f = b_.CreateAnd(u, same(u, 0x7fffffff));
   Value* sign = b_.CreateLShr(b_.CreateXor(u, f), same(u, 16));
   // Below 2^-14: adding 0.5 rounds to the denormals' grid and leaves their bits at the bottom.
-  Value* grid = b_.CreateFAdd(b_.CreateBitCast(f, v->getType()),
-                              llvm::ConstantFP::get(v->getType(), 0.5));
-  Value* denormal =
-      b_.CreateSub(b_.CreateBitCast(grid, u->getType()), same(u, 0x3f000000));
+  Value* grid =
+      b_.CreateFAdd(b_.CreateBitCast(f, v->getType()), llvm::ConstantFP::get(v->getType(), 0.5));
+  Value* denormal = b_.CreateSub(b_.CreateBitCast(grid, u->getType()), same(u, 0x3f000000));
   Value* odd = b_.CreateAnd(b_.CreateLShr(f, same(u, 13)), same(u, 1));
   Value* rebased = b_.CreateAdd(f, b_.CreateAdd(odd, same(u, 0xc8000fffu)));
   Value* normal = b_.CreateLShr(rebased, same(u, 13));

@@ -8,7 +8,7 @@ namespace lathe::codegen {
 
 using llvm::Value;
 
-Emitter::Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target,
+Emitter::Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const CodeTarget& target,
                  const Analysis& analysis, Value* args)
     : b_(builder),
       module_(module),
@@ -83,7 +83,7 @@ void Emitter::enter(int level, Region region) {
         c.values.push_back(guard(static_cast<GuardId>(g), r, p));
   }
   for (ScalarId id = first; id < last; ++id)
-    if (level_of(a_.instrs[static_cast<size_t>(id)], region) == level) emit(id);
+    if (level_of(a_.instrs[static_cast<size_t>(id)], region) == level && id != deferred_) emit(id);
 }
 
 void Emitter::emit(ScalarId id) {
@@ -144,7 +144,8 @@ void Emitter::start_accumulators() {
   acc_parts_ = tile_.parts;
   for (size_t j = 0; j < acc_.size(); ++j) {
     const Reduction& r = k_.reductions[j];
-    Value* start = ops_.splat(ops_.identity(r.combine, r.type), tile_.acc_vectors ? tile_.lanes : 1);
+    Value* start =
+        ops_.splat(ops_.identity(r.combine, r.type), tile_.acc_vectors ? tile_.lanes : 1);
     acc_[j].assign(static_cast<size_t>(tile_.rows * tile_.parts), start);
   }
 }
@@ -155,17 +156,28 @@ void Emitter::end_accumulators() {
 
 void Emitter::fold() {
   for (size_t j = 0; j < acc_.size(); ++j)
-    for (int r = 0; r < tile_.rows; ++r)
-      for (int p = 0; p < tile_.parts; ++p) {
-        const Reduction& red = k_.reductions[j];
-        Value*& acc = accumulator(j, r, p);
-        Value* a = use(red.a, r, p, true);
-        Value* b = red.b < 0 ? nullptr : use(red.b, r, p, true);
-        Value* next = ops_.combine(red.combine, compute_type(red.type), acc, a, b);
-        // Only Lanes needs the inactive lanes to keep their value: elsewhere nobody reads them.
-        Value* mask = k_.order == Order::Lanes ? tile_mask(p) : nullptr;
-        acc = mask ? b_.CreateSelect(mask, next, acc) : next;
-      }
+    for (int r = 0; r < tile_.rows; ++r) {
+      if (deferred_ >= 0) emit_row(deferred_, r);
+      for (int p = 0; p < tile_.parts; ++p) fold(j, r, p);
+    }
+}
+
+void Emitter::emit_row(ScalarId id, int row) {
+  Cells& c = cells_[static_cast<size_t>(id)];
+  if (row == 0) c = Cells{tile_.rows > 1, false, {}, {}};
+  c.values.push_back(compute(id, row, 0, false));
+  c.splats.push_back(ops_.splat(c.values.back(), tile_.lanes));
+}
+
+void Emitter::fold(size_t reduction, int row, int part) {
+  const Reduction& red = k_.reductions[reduction];
+  Value*& acc = accumulator(reduction, row, part);
+  Value* a = use(red.a, row, part, true);
+  Value* b = red.b < 0 ? nullptr : use(red.b, row, part, true);
+  Value* next = ops_.combine(red.combine, compute_type(red.type), acc, a, b);
+  // Only Lanes needs the inactive lanes to keep their value: elsewhere nobody reads them.
+  Value* mask = k_.order == Order::Lanes ? tile_mask(part) : nullptr;
+  acc = mask ? b_.CreateSelect(mask, next, acc) : next;
 }
 
 void Emitter::join_lanes() {

@@ -34,7 +34,7 @@ class Emitter {
  public:
   using Body = std::function<void(llvm::Value* iv)>;
 
-  Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target,
+  Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const CodeTarget& target,
           const Analysis& analysis, llvm::Value* args);
 
   // --- What the driver decides ---
@@ -48,8 +48,12 @@ class Emitter {
   // row instead of from its operand.
   void redirect(ScalarId load, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
                 int64_t vec_coefficient);
-  void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e,
-                      int64_t row_coefficient, int64_t vec_coefficient);
+  void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
+                      int64_t vec_coefficient);
+
+  // Emits this load only where fold() needs it, row by row: all rows at once would take a register
+  // each. It must be an argument of the only reduction and of nothing else.
+  void defer(ScalarId load) { deferred_ = load; }
 
   // --- Emission ---
   void enter(int level, Region region);
@@ -96,6 +100,8 @@ class Emitter {
   int level_of(IvSet s, Region region) const;
   void emit(ScalarId id);
   llvm::Value* compute(ScalarId id, int row, int part, bool vector);
+  void emit_row(ScalarId id, int row);
+  void fold(size_t reduction, int row, int part);
   void carry(std::vector<llvm::PHINode*>& phis, llvm::BasicBlock* from);
   void innermost_loop(int level, int unroll, const std::function<void()>& inner);
   void lanes_loop(int level, const std::function<void()>& inner);
@@ -129,7 +135,7 @@ class Emitter {
 
   llvm::IRBuilder<>& b_;
   llvm::Module& module_;
-  const Target& target_;
+  const CodeTarget& target_;
   const Analysis& a_;
   const Kernel& k_;
   llvm::Value* args_;
@@ -145,6 +151,7 @@ class Emitter {
   std::vector<Cells> guard_cells_;
   std::vector<Slot> slots_;  // loads by ScalarId, then stores
   std::vector<bool> feeds_vector_;
+  ScalarId deferred_ = -1;
   int acc_parts_ = 1;
   std::vector<std::vector<llvm::Value*>> acc_;
 };

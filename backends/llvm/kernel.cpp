@@ -7,7 +7,7 @@
 namespace lathe::codegen {
 
 llvm::Function* make_function(llvm::Module& module, llvm::FunctionType* type,
-                              const std::string& symbol, bool internal, const Target& target) {
+                              const std::string& symbol, bool internal, const CodeTarget& target) {
   auto* f = llvm::Function::Create(
       type, internal ? llvm::Function::InternalLinkage : llvm::Function::ExternalLinkage, symbol,
       module);
@@ -19,7 +19,7 @@ llvm::Function* make_function(llvm::Module& module, llvm::FunctionType* type,
   return f;
 }
 
-int vector_lanes(const Kernel& k, const Target& target) {
+int vector_lanes(const Kernel& k, const CodeTarget& target) {
   int64_t narrowest = 8;
   for (const Instr& in : k.body) {
     if (in.op == Scalar::Const || in.type == DType::boolean) continue;
@@ -30,7 +30,7 @@ int vector_lanes(const Kernel& k, const Target& target) {
 
 namespace {
 
-Result<std::string> accept(const Kernel& k, const KernelSchedule& s, const Target& target) {
+Result<std::string> accept(const Kernel& k, const KernelSchedule& s, const CodeTarget& target) {
   if (target.isa == Isa::scalar) return failure("the LLVM backend needs SSE4.2");
   if (k.par.size() + k.red.size() > static_cast<size_t>(kMaxIvs))
     return failure("more than {} ivs", kMaxIvs);
@@ -44,13 +44,13 @@ Result<std::string> accept(const Kernel& k, const KernelSchedule& s, const Targe
 }  // namespace
 
 Result<std::string> emit_kernel(llvm::Module& module, const Kernel& k, const KernelSchedule& s,
-                                const Target& target, const std::string& symbol) {
+                                const CodeTarget& target, const std::string& symbol) {
   if (auto ok = accept(k, s, target); !ok) return ok;
   llvm::LLVMContext& context = module.getContext();
   auto* pointer = llvm::PointerType::getUnqual(context);
   auto* i64 = llvm::Type::getInt64Ty(context);
-  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context),
-                                       {pointer, i64, i64, pointer}, false);
+  auto* type =
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context), {pointer, i64, i64, pointer}, false);
   llvm::Function* f = make_function(module, type, symbol, false, target);
   for (int64_t e : k.par)
     if (e == 0) {

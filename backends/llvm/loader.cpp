@@ -19,8 +19,7 @@ class OneBlock : public llvm::RuntimeDyld::MemoryManager {
                               uintptr_t data, llvm::Align) override {
     // Each section may need up to a page of padding.
     size_ = round_up(code) + round_up(constants) + round_up(data) + 3 * kPage;
-    void* block =
-        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* block = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) fail("no memory for {} bytes of compiled kernels", size_);
     base_ = static_cast<uint8_t*>(block);
     code_ = base_;

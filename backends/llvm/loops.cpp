@@ -1,6 +1,5 @@
 // Loops, and the loops over the reduction space.
 #include "backends/llvm/emitter.h"
-
 #include "ir/base/error.h"
 
 namespace lathe::codegen {

@@ -6,18 +6,17 @@
 
 namespace lathe::codegen {
 
-std::string feature_string(const Target& target) {
-  switch (target.isa) {
+std::string feature_string(const CodeTarget& target) {
+  switch (target.instructions) {
     case Isa::scalar:
     case Isa::sse42: return "+sse4.2";
     case Isa::avx2: return "+avx2,+fma,+f16c,+bmi,+bmi2";
-    case Isa::avx512:
-      return "+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl";
+    case Isa::avx512: return "+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl";
   }
   __builtin_unreachable();
 }
 
-std::unique_ptr<llvm::TargetMachine> make_machine(const Target& target) {
+std::unique_ptr<llvm::TargetMachine> make_machine(const CodeTarget& target) {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeX86TargetInfo();
@@ -40,11 +39,11 @@ std::string generate(llvm::TargetMachine& machine, llvm::Module& module, Output 
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   llvm::legacy::PassManager passes;
-  const bool refused = machine.addPassesToEmitFile(passes, stream, nullptr,
-                                                   output == Output::object
-                                                       ? llvm::CodeGenFileType::ObjectFile
-                                                       : llvm::CodeGenFileType::AssemblyFile,
-                                                   /*DisableVerify=*/true);
+  const bool refused =
+      machine.addPassesToEmitFile(passes, stream, nullptr,
+                                  output == Output::object ? llvm::CodeGenFileType::ObjectFile
+                                                           : llvm::CodeGenFileType::AssemblyFile,
+                                  /*DisableVerify=*/true);
   LATHE_ASSERT(!refused, "LLVM cannot emit this file type");
   passes.run(module);
   return std::string(bytes.begin(), bytes.end());

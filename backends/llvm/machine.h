@@ -4,16 +4,16 @@
 #include <memory>
 #include <string>
 
+#include "backends/llvm/code_target.h"
 #include "backends/llvm/llvm_headers.h"
-#include "ir/base/target.h"
 
 namespace lathe::codegen {
 
 // "+avx2,+fma,..": exactly what ir/base/target.h says of the ISA; nothing comes from a CPU's name.
-std::string feature_string(const Target& target);
+std::string feature_string(const CodeTarget& target);
 
 // x86-64 Linux with the target's features; position independent.
-std::unique_ptr<llvm::TargetMachine> make_machine(const Target& target);
+std::unique_ptr<llvm::TargetMachine> make_machine(const CodeTarget& target);
 
 enum class Output : uint8_t { object, assembly };
 

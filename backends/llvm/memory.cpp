@@ -1,6 +1,5 @@
 // Loads and stores: of one element, of a vector, of masked vectors, and lane by lane.
 #include "backends/llvm/emitter.h"
-
 #include "ir/base/error.h"
 
 namespace lathe::codegen {
@@ -83,14 +82,15 @@ Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
   const Instr& in = k_.body[static_cast<size_t>(id)];
   const Slot& slot = slots_[static_cast<size_t>(id)];
   const DType t = k_.operands[static_cast<size_t>(slot.operand)].dtype;
-  const int level = level_of(a_.instrs[static_cast<size_t>(id)],
-                             id < k_.pre ? Region::Pre : Region::Post);
+  const int level =
+      level_of(a_.instrs[static_cast<size_t>(id)], id < k_.pre ? Region::Pre : Region::Post);
   Condition c = condition(in.guards, row, part);
   Value* v = nullptr;
   if (!vector) {
     Value* pointer = guarded(address(slot, level, row, part * tile_.lanes), c.scalar);
     v = b_.CreateAlignedLoad(ops_.memory_type(t), pointer, element_align(t));
-  } else if (Value* mask = tile_mask(part); contiguous(slot) && (maskable(t) || !(mask || c.vector))) {
+  } else if (Value* mask = tile_mask(part);
+             contiguous(slot) && (maskable(t) || !(mask || c.vector))) {
     Value* pointer = guarded(address(slot, level, row, part * tile_.lanes), c.scalar);
     llvm::Type* type = ops_.memory_type(t, tile_.lanes);
     if (c.vector) mask = mask ? b_.CreateAnd(mask, c.vector) : c.vector;
@@ -124,8 +124,7 @@ Value* Emitter::load_lanes(const Slot& s, int level, DType t, int row, int part,
 void Emitter::stores() {
   for (size_t i = 0; i < k_.stores.size(); ++i)
     for (int r = 0; r < tile_.rows; ++r)
-      for (int p = 0; p < tile_.parts; ++p)
-        store(k_.stores[i], slots_[k_.body.size() + i], r, p);
+      for (int p = 0; p < tile_.parts; ++p) store(k_.stores[i], slots_[k_.body.size() + i], r, p);
 }
 
 void Emitter::store(const Store& s, const Slot& slot, int row, int part) {

@@ -12,7 +12,7 @@ using llvm::Value;
 
 class Nest {
  public:
-  Nest(llvm::Function* f, const Analysis& a, const KernelSchedule& s, const Target& target)
+  Nest(llvm::Function* f, const Analysis& a, const KernelSchedule& s, const CodeTarget& target)
       : a_(a),
         k_(a.k),
         parallel_(s.parallel),
@@ -166,7 +166,7 @@ class Nest {
   const Analysis& a_;
   const Kernel& k_;
   int parallel_;
-  const Target& target_;
+  const CodeTarget& target_;
   llvm::IRBuilder<> builder_;
   Emitter e_;
   Value *begin_, *end_;
@@ -177,7 +177,7 @@ class Nest {
 }  // namespace
 
 std::string emit_nest(llvm::Function* f, const Analysis& a, const KernelSchedule& s,
-                      const Target& target) {
+                      const CodeTarget& target) {
   return Nest(f, a, s, target).emit();
 }
 

@@ -4,8 +4,8 @@
 
 namespace lathe::codegen {
 
-using llvm::Intrinsic::ID;
 using llvm::Value;
+using llvm::Intrinsic::ID;
 
 int lanes_of(const Value* v) {
   const auto* t = llvm::dyn_cast<llvm::FixedVectorType>(v->getType());
@@ -68,8 +68,7 @@ Value* ScalarOps::apply(Scalar op, DType result, DType arg, Value* a, Value* b, 
     case Scalar::Div:
     case Scalar::Rem:
     case Scalar::Min:
-    case Scalar::Max:
-      return is_float(arg) ? float_binary(op, a, b) : integer_binary(op, arg, a, b);
+    case Scalar::Max: return is_float(arg) ? float_binary(op, a, b) : integer_binary(op, arg, a, b);
     case Scalar::And: return b_.CreateAnd(a, b);
     case Scalar::Or: return b_.CreateOr(a, b);
     case Scalar::Xor: return b_.CreateXor(a, b);
@@ -189,7 +188,7 @@ Value* ScalarOps::fma(Value* a, Value* b, Value* c) {
 // x * 2^n by two factors of half the exponent each: for every n that does not simply underflow or
 // overflow the first product is exact, so only the second rounds.
 Value* ScalarOps::scale2(Value* x, Value* n) {
-  if (target_.isa == Isa::avx512 && lanes_of(x) > 1)
+  if (target_.instructions == Isa::avx512 && lanes_of(x) > 1)
     if (Value* v = scalef(x, n)) return v;
   const bool wide = x->getType()->getScalarType()->isDoubleTy();
   const int limit = wide ? 2044 : 252, mantissa = wide ? 52 : 23, bias = wide ? 1023 : 127;
@@ -284,8 +283,8 @@ llvm::Function* ScalarOps::remainder_function(llvm::Type* t) {
   llvm::IRBuilder<> b(entry);
   Value* a = b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
   Value* d = b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, y);
-  Value* bad = b.CreateOr(b.CreateFCmpUEQ(a, inf),
-                          b.CreateFCmpUEQ(d, llvm::ConstantFP::get(t, 0.0)));
+  Value* bad =
+      b.CreateOr(b.CreateFCmpUEQ(a, inf), b.CreateFCmpUEQ(d, llvm::ConstantFP::get(t, 0.0)));
   b.CreateCondBr(bad, special, test);
   b.SetInsertPoint(special);
   b.CreateRet(llvm::ConstantFP::getNaN(t));
@@ -325,7 +324,8 @@ Value* ScalarOps::remainder(Value* a, Value* b) {
   Value* out = llvm::PoisonValue::get(a->getType());
   for (int i = 0; i < lanes; ++i) {
     const auto lane = static_cast<uint64_t>(i);
-    Value* v = b_.CreateCall(f, {b_.CreateExtractElement(a, lane), b_.CreateExtractElement(b, lane)});
+    Value* v =
+        b_.CreateCall(f, {b_.CreateExtractElement(a, lane), b_.CreateExtractElement(b, lane)});
     out = b_.CreateInsertElement(out, v, lane);
   }
   return out;

@@ -4,15 +4,15 @@
 // others as themselves. In memory bool is i8, f16 and bf16 are i16.
 #pragma once
 
+#include "backends/llvm/code_target.h"
 #include "backends/llvm/llvm_headers.h"
-#include "ir/base/target.h"
 #include "ir/kernel.h"
 
 namespace lathe::codegen {
 
 class ScalarOps {
  public:
-  ScalarOps(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target)
+  ScalarOps(llvm::IRBuilder<>& builder, llvm::Module& module, const CodeTarget& target)
       : b_(builder), module_(module), target_(target) {}
 
   // The LLVM type of a value, of `lanes` of them (1: no vector), and of an element in memory.
@@ -57,7 +57,7 @@ class ScalarOps {
 
   llvm::IRBuilder<>& b_;
   llvm::Module& module_;
-  const Target& target_;
+  const CodeTarget& target_;
 };
 
 // Lanes of a value: 1 for scalars.

@@ -1,0 +1,105 @@
+#include "backends/llvm/object_cache.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "ir/base/hash.h"
+
+namespace lathe::codegen {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSuffix = ".lathe-object";
+
+struct Header {
+  char magic[8];
+  uint64_t identity, method, object;  // bytes of each part
+  uint64_t checksum;                  // of the parts
+};
+constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'O', 'B', '1'};
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+}  // namespace
+
+fs::path ObjectCache::file_of(const std::string& identity) const {
+  return directory_ / fmt::format("{:016x}{}", hash_text(identity), kSuffix);
+}
+
+std::optional<CachedObject> ObjectCache::find(const std::string& identity) const {
+  if (directory_.empty()) return std::nullopt;
+  const fs::path path = file_of(identity);
+  const std::string bytes = read_file(path);
+  Header h;
+  if (bytes.size() < sizeof h) return std::nullopt;
+  std::memcpy(&h, bytes.data(), sizeof h);
+  const size_t rest = bytes.size() - sizeof h;
+  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || h.identity != identity.size() ||
+      h.method > rest || h.object > rest || h.identity + h.method + h.object != rest)
+    return std::nullopt;
+  const std::string_view parts = std::string_view(bytes).substr(sizeof h);
+  if (parts.substr(0, h.identity) != identity || hash_text(parts) != h.checksum)
+    return std::nullopt;
+  // The age that trim() goes by is that of the last use.
+  std::error_code ignored;
+  fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
+  return CachedObject{std::string(parts.substr(h.identity, h.method)),
+                      std::string(parts.substr(h.identity + h.method))};
+}
+
+void ObjectCache::keep(const std::string& identity, const CachedObject& entry) const {
+  if (directory_.empty()) return;
+  static std::atomic<unsigned> counter{0};
+  std::error_code failed;
+  fs::create_directories(directory_, failed);
+  const std::string parts = identity + entry.method + entry.object;
+  Header h{{}, identity.size(), entry.method.size(), entry.object.size(), hash_text(parts)};
+  std::memcpy(h.magic, kMagic, sizeof kMagic);
+  const fs::path path = file_of(identity);
+  const fs::path part = path.string() + fmt::format(".{}.{}", getpid(), counter++);
+  {
+    std::ofstream out(part, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(&h), sizeof h);
+    out.write(parts.data(), static_cast<std::streamsize>(parts.size()));
+    if (!out.flush()) failed = std::make_error_code(std::errc::io_error);
+  }
+  if (!failed) fs::rename(part, path, failed);
+  if (failed) fs::remove(part, failed);
+}
+
+void ObjectCache::trim() const {
+  if (directory_.empty()) return;
+  struct Entry {
+    fs::file_time_type used;
+    int64_t bytes;
+    fs::path path;
+  };
+  std::vector<Entry> entries;
+  int64_t total = 0;
+  std::error_code ignored;
+  for (const auto& e : fs::directory_iterator(directory_, ignored)) {
+    if (e.path().extension() != kSuffix) continue;
+    entries.push_back(
+        {e.last_write_time(ignored), static_cast<int64_t>(e.file_size(ignored)), e.path()});
+    total += entries.back().bytes;
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.used < b.used; });
+  for (const Entry& e : entries) {
+    if (total <= limit_) break;
+    if (fs::remove(e.path, ignored)) total -= e.bytes;
+  }
+}
+
+}  // namespace lathe::codegen

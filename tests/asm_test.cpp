@@ -1,0 +1,102 @@
+// What the emitted code looks like: instructions that decide speed, and what must not be there.
+#include <doctest/doctest.h>
+
+#include "backends/llvm_module.h"
+#include "tests/support/gemm_kernel.h"
+
+using namespace lathe;
+
+namespace {
+
+// Assembly of one kernel for `isa`; empty, with a message, where there is no LLVM backend.
+std::string assembly(const Kernel& k, const KernelSchedule& s, Isa isa) {
+  auto backend = LlvmBackend::open();
+  if (!backend) {
+    MESSAGE("skipped: " << backend.error());
+    return {};
+  }
+  const KernelJob job{&k, s, "kernel"};
+  const auto text = (*backend)->emit({&job, 1}, {.isa = isa}, EmitKind::assembly);
+  REQUIRE_MESSAGE(text.ok(), text.error());
+  return *text;
+}
+
+// The text of a function, from its label to its end.
+std::string function(const std::string& text, const std::string& name) {
+  const size_t begin = text.find("\n" + name + ":");
+  REQUIRE_MESSAGE(begin != std::string::npos, "no function " << name);
+  return text.substr(begin, text.find(".Lfunc_end", begin) - begin);
+}
+
+// Its first loop: from the label that a backward jump names to that jump.
+std::string first_loop(const std::string& function) {
+  for (size_t jump = function.find("\tjl\t"); jump != std::string::npos;
+       jump = function.find("\tjl\t", jump + 1)) {
+    const std::string label = function.substr(jump + 4, function.find('\n', jump) - jump - 4);
+    const size_t begin = function.find("\n" + label + ":");
+    if (begin < jump) return function.substr(begin, jump - begin);
+  }
+  return {};
+}
+
+size_t count(const std::string& text, const std::string& what) {
+  size_t n = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
+  return n;
+}
+
+void check_tile(Isa isa, const std::string& tile, const std::string& registers, size_t fmas) {
+  const Kernel k = gemm_kernel({.m = 96, .n = 512, .k = 256, .epilogue = 1});
+  const std::string text = assembly(k, {.parallel = 0, .grain = 96, .vector = 1}, isa);
+  if (text.empty()) return;
+  const std::string loop = first_loop(function(text, "kernel.tile" + tile));
+  CAPTURE(loop);
+  CHECK(count(loop, "vfmadd") == fmas);
+  CHECK(count(loop, registers) > 0);
+  CHECK(count(loop, "(%rsp") == 0);
+  CHECK(count(loop, "(%rbp") == 0);
+  CHECK(count(text, "@PLT") == 0);
+}
+
+}  // namespace
+
+TEST_CASE("the inner loop of a product on AVX2 is fused multiply-adds without spills") {
+  check_tile(Isa::avx2, "6x16", "%ymm", 4 * 12);
+}
+
+TEST_CASE("the inner loop of a product on AVX-512 is fused multiply-adds without spills") {
+  check_tile(Isa::avx512, "8x32", "%zmm", 4 * 16);
+}
+
+TEST_CASE("rounding, remainders and conversions call no library") {
+  for (const Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
+    Kernel k;
+    k.operands = {{DType::f32, 100, OperandRole::In},
+                  {DType::f16, 100, OperandRole::In},
+                  {DType::i64, 100, OperandRole::Out},
+                  {DType::f16, 100, OperandRole::Out}};
+    k.par = {100};
+    const auto i = IndexExpr::symbol(0);
+    const auto add = [&](Scalar op, DType t, ScalarId a = -1, ScalarId b = -1) {
+      Instr in;
+      in.op = op, in.type = t, in.args = {a, b, -1};
+      k.body.push_back(in);
+      return static_cast<ScalarId>(k.body.size()) - 1;
+    };
+    const ScalarId x = add(Scalar::Load, DType::f32);
+    k.body.back().access = {0, i, {}};
+    const ScalarId h = add(Scalar::Load, DType::f16);
+    k.body.back().access = {1, i, {}};
+    const ScalarId y = add(Scalar::Cast, DType::f32, h);
+    ScalarId v = add(Scalar::Rem, DType::f32, x, y);
+    for (Scalar op : {Scalar::Floor, Scalar::Ceil, Scalar::Trunc, Scalar::RoundEven, Scalar::Sqrt})
+      v = add(Scalar::Add, DType::f32, v, add(op, DType::f32, x));
+    k.stores = {{{2, i, {}}, add(Scalar::Cast, DType::i64, v), Combine::Assign},
+                {{3, i, {}}, add(Scalar::Cast, DType::f16, v), Combine::Assign}};
+    const std::string text = assembly(k, {.vector = 0}, isa);
+    if (text.empty()) return;
+    CHECK(count(text, "@PLT") == 0);
+    CHECK(count(text, "@GOTPCREL") == 0);
+    CHECK(count(text, "lathe.fmod.f32") > 0);
+  }
+}

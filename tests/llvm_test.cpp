@@ -1,0 +1,203 @@
+// The LLVM backend against the scalar interpreter, to the bit, on every ISA this machine has.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "backends/llvm_module.h"
+#include "backends/reference/interpreter.h"
+#include "ir/kernel_text.h"
+#include "runtime/cpu.h"
+#include "tests/support/gemm_kernel.h"
+#include "tests/support/kernel_gen.h"
+#include "tests/support/kernel_run.h"
+#include "tests/support/scratch.h"
+
+using namespace lathe;
+
+namespace {
+
+LlvmBackend* backend() {
+  auto opened = LlvmBackend::open();
+  if (!opened) MESSAGE("skipped: " << opened.error());
+  return opened ? *opened : nullptr;
+}
+
+// A target to shape code for, on the instructions this machine has.
+struct Row {
+  const char* name;
+  Target target;
+  LlvmOptions options;
+  bool exact;  // FMA instructions: the interpreter's bits
+};
+
+std::vector<Row> rows() {
+  const Isa native = detect_cpu().native.isa;
+  std::vector<Row> out;
+  if (native >= Isa::avx512) out.push_back({"avx512", {.isa = Isa::avx512}, {}, true});
+  if (native >= Isa::avx2) {
+    out.push_back({"avx2", {.isa = Isa::avx2}, {}, true});
+    out.push_back(
+        {"avx512 shapes on avx2", {.isa = Isa::avx512}, {.instructions = Isa::avx2}, true});
+  }
+  if (native >= Isa::sse42) out.push_back({"sse42", {.isa = Isa::sse42}, {}, false});
+  return out;
+}
+
+bool uses_fma(const Kernel& k) {
+  for (const Instr& in : k.body)
+    if (in.op == Scalar::Fma && is_float(in.type)) return true;
+  for (const Reduction& r : k.reductions)
+    if (r.combine == Combine::Fma && is_float(r.type)) return true;
+  return false;
+}
+
+// Compiles the cases in one call and compares each with the interpreter.
+void compare(const Row& row, const std::vector<KernelCase>& cases) {
+  std::vector<KernelJob> jobs;
+  for (size_t i = 0; i < cases.size(); ++i)
+    jobs.push_back({&cases[i].kernel, cases[i].schedule, fmt::format("k{}", i)});
+  const auto compiled = backend()->compile(jobs, row.target, row.options);
+  REQUIRE_MESSAGE(compiled.ok(), compiled.error());
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const KernelCase& c = cases[i];
+    std::vector<Tensor> expected = clone_all(c.tensors), got = clone_all(c.tensors);
+    run_kernel(*interpret_kernel(c.kernel, c.schedule, Target{}), c.kernel, c.schedule, expected);
+    run_kernel((*compiled)[i], c.kernel, c.schedule, got);
+    for (size_t o = 0; o < got.size(); ++o) {
+      const int64_t at = first_difference(expected[o], got[o]);
+      if (at < 0) continue;
+      FAIL_CHECK(fmt::format("{} by {} on {} ({}): operand {} element {} is {}, expected {}\n{}",
+                             row.name, (*compiled)[i].implementation, c.kernel.label,
+                             print_schedule(c.schedule), o, at, got[o].at(at), expected[o].at(at),
+                             print_kernel(c.kernel)));
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("compiled random kernels give the interpreter's bits") {
+  if (!backend()) return;
+  constexpr uint64_t kBatch = 20, kKernels = 400;
+  for (const Row& row : rows())
+    for (uint64_t first = 0; first < kKernels; first += kBatch) {
+      std::vector<KernelCase> cases;
+      for (uint64_t seed = first; seed < first + kBatch; ++seed) {
+        cases.push_back(random_kernel(seed));
+        if (!row.exact && uses_fma(cases.back().kernel)) cases.pop_back();
+      }
+      compare(row, cases);
+    }
+}
+
+TEST_CASE("compiled products give the interpreter's bits, packed or not, whatever the chunks") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  const auto add = [&](const GemmShape& g, const KernelSchedule& s) {
+    KernelCase c;
+    c.kernel = gemm_kernel(g);
+    c.schedule = s;
+    c.kernel.label = fmt::format("{}x{}x{}", g.m, g.n, g.k);
+    uint32_t state = 12345;
+    for (const Operand& o : c.kernel.operands) {
+      c.tensors.push_back(Tensor::zeros(o.dtype, {o.size}));
+      for (int64_t i = 0; i < o.size; ++i) {
+        state = state * 1664525u + 1013904223u;
+        const float v = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
+        if (o.dtype == DType::f64) static_cast<double*>(c.tensors.back().mutable_raw())[i] = v;
+        else static_cast<float*>(c.tensors.back().mutable_raw())[i] = v;
+      }
+    }
+    cases.push_back(std::move(c));
+  };
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 1}, KernelSchedule{.parallel = 0, .grain = 13, .vector = 1},
+        KernelSchedule{.parallel = 1, .grain = 48, .vector = 1},
+        KernelSchedule{.parallel = 1, .grain = 37, .vector = 1}}) {
+    add({.m = 50, .n = 299, .k = 23, .epilogue = 1}, s);
+    add({.m = 29, .n = 41, .k = 67, .a_transposed = true, .epilogue = 15}, s);
+    add({.m = 31, .n = 35, .k = 40, .b_transposed = true}, s);
+    add({.m = 1, .n = 150, .k = 33, .epilogue = 1}, s);
+    add({.m = 40, .n = 10, .k = 17, .epilogue = 2}, s);
+    add({.m = 26, .n = 150, .k = 21, .epilogue = 1, .type = DType::f64}, s);
+    add({.m = 9, .n = 70, .k = 1600, .a_transposed = true, .epilogue = 1}, s);
+  }
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("compiling on several threads gives every kernel its own code") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  for (uint64_t seed = 0; seed < 9; ++seed) cases.push_back(random_kernel(seed));
+  Row row = rows().front();
+  row.options.threads = 4;
+  if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("equal kernels are compiled once, and once only while the object cache keeps them") {
+  if (!backend()) return;
+  const testing::ScratchFolder dir;
+  const Kernel k = gemm_kernel({.m = 16, .n = 16, .k = 16}),
+               other = gemm_kernel({.m = 2, .n = 16, .k = 16});
+  const std::vector<KernelJob> jobs = {
+      {&k, {.vector = 1}, "a"}, {&other, {}, "b"}, {&k, {.vector = 1}, "c"}};
+  const LlvmOptions options{.threads = 2, .cache_dir = dir.path("cache")};
+  const auto files = [&] {
+    std::vector<std::filesystem::path> out;
+    for (const auto& e : std::filesystem::directory_iterator(options.cache_dir))
+      out.push_back(e.path());
+    return out;
+  };
+  const Target target = detect_cpu().target;
+  const auto first = backend()->compile(jobs, target, options);
+  REQUIRE_MESSAGE(first.ok(), first.error());
+  const bool shared = (*first)[0].fn == (*first)[2].fn, apart = (*first)[0].fn != (*first)[1].fn;
+  CHECK(shared);
+  CHECK(apart);
+  CHECK(files().size() == 2);
+
+  const auto again = backend()->compile(jobs, target, options);
+  REQUIRE(again.ok());
+  CHECK((*again)[0].implementation == (*first)[0].implementation);
+
+  SUBCASE("a damaged entry is rebuilt") {
+    for (const auto& file : files()) {
+      std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+      f.seekp(-200, std::ios::end);
+      f.put('!');
+    }
+    CHECK(backend()->compile(jobs, target, options).ok());
+  }
+  SUBCASE("the cache stays below its limit") {
+    LlvmOptions small = options;
+    small.cache_limit = 1;
+    const Kernel third = gemm_kernel({.m = 3, .n = 16, .k = 16});
+    const KernelJob job{&third, {}, "d"};
+    CHECK(backend()->compile({&job, 1}, target, small).ok());
+    CHECK(files().empty());
+  }
+}
+
+TEST_CASE("an object for ahead of time use is ELF and names its symbols") {
+  if (!backend()) return;
+  const Kernel k = gemm_kernel({.m = 16, .n = 16, .k = 16});
+  const KernelJob job{&k, {.vector = 1}, "my_kernel"};
+  const auto object = backend()->emit({&job, 1}, {.isa = Isa::avx2}, EmitKind::object);
+  REQUIRE(object.ok());
+  CHECK(object->substr(0, 4) ==
+        "\x7f"
+        "ELF");
+  CHECK(object->find("my_kernel") != std::string::npos);
+}
+
+TEST_CASE("a target without SSE4.2 is refused with a reason") {
+  if (!backend()) return;
+  const Kernel k = gemm_kernel({.m = 4, .n = 4, .k = 4});
+  const KernelJob job{&k, {}, "k"};
+  const auto compiled = backend()->compile({&job, 1}, Target{});
+  REQUIRE(!compiled.ok());
+  CHECK(compiled.error() == "k: the LLVM backend needs SSE4.2");
+}
