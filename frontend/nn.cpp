@@ -28,10 +28,14 @@ Network::Scope::Scope(Network& net, std::string_view kind, const std::string& na
 
 Network::Scope::~Scope() { net_.graph_.set_current_name({}); }
 
+Expr Network::add_input(const std::string& name, TensorType type, InputRole role) {
+  if (!input_names_.insert(name).second)
+    fail("network '{}' has two inputs or weights called '{}'", graph_.name(), name);
+  return lathe::input(graph_, name, std::move(type), role);
+}
+
 Expr Network::input(const std::string& name, DType dtype, Shape shape) {
-  for (const GraphInput& in : graph_.inputs())
-    if (in.name == name) fail("network '{}' has two inputs '{}'", graph_.name(), name);
-  return lathe::input(graph_, name, {dtype, std::move(shape)});
+  return add_input(name, {dtype, std::move(shape)}, InputRole::Data);
 }
 
 Expr Network::weight(const std::string& layer, const std::string& name, const Dims& dims,
@@ -52,7 +56,7 @@ Expr Network::weight(const std::string& layer, const std::string& name, const Di
     return it->second.value;
   }
   const int index = static_cast<int>(graph_.inputs().size());
-  const Expr value = lathe::input(graph_, full_name, type, role);
+  const Expr value = add_input(full_name, type, role);
   weights_[full_name] = {value, role, index, layer, [=] { return initial(full_name); }};
   weight_order_.push_back(full_name);
   return value;
@@ -82,7 +86,7 @@ Expr Network::random_words(const std::string& layer, const Shape& shape) {
   const std::string step_name(kRandomStep);
   if (!weights_.contains(step_name)) {
     const int index = static_cast<int>(graph_.inputs().size());
-    const Expr step = lathe::input(graph_, step_name, {DType::u64, {}}, InputRole::State);
+    const Expr step = add_input(step_name, {DType::u64, {}}, InputRole::State);
     weights_[step_name] = {step, InputRole::State, index, "",
                            [] { return Tensor::zeros(DType::u64, {}); }};
     update(step_name, step + 1.0);
@@ -144,7 +148,9 @@ Expr Network::carry_mask(const Expr& from, const Expr& to) {
 std::vector<std::string> Network::weights_of(const std::string& layer) const {
   std::vector<std::string> out;
   for (const std::string& name : weight_order_)
-    if (weights_.at(name).layer == layer) out.push_back(name);
+    if (const std::string& owner = weights_.at(name).layer;
+        owner == layer || owner.starts_with(layer + "/"))
+      out.push_back(name);
   return out;
 }
 

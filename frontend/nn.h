@@ -15,6 +15,7 @@
 #include <array>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -168,7 +169,8 @@ class Network {
   Expr mask(const Expr& x) const;
   void set_mask(const Expr& x, const Expr& mask);
 
-  // Names of the layer's weights in Keras' order: trained ones as created, then states.
+  // Names of the weights of the layer and of layers named below it ("<layer>/.."), in Keras' order:
+  // trained ones as created, then states.
   std::vector<std::string> weights_of(const std::string& layer) const;
   // A value instead of the initialiser's. User error naming both types where they differ.
   void set_weight(const std::string& name, const Tensor& value);
@@ -202,6 +204,7 @@ class Network {
   using Step = std::function<std::vector<Expr>(const std::vector<Expr>& carries, const Expr& x,
                                                const std::vector<Expr>& constants)>;
 
+  Expr add_input(const std::string& name, TensorType type, InputRole role);
   Expr weight(const std::string& layer, const std::string& name, const Dims& dims, InputRole role,
               std::function<Tensor(const std::string&)> initial);
   Expr parameter(const std::string& layer, const std::string& name, const Dims& dims,
@@ -221,6 +224,7 @@ class Network {
   Graph graph_;
   Mode mode_;
   uint64_t seed_;
+  std::set<std::string> input_names_;
   std::map<std::string, int> kinds_;  // how many layers of a kind were named automatically
   std::map<std::string, Weight> weights_;
   std::vector<std::string> weight_order_;
