@@ -41,13 +41,16 @@ Expr Network::input(const std::string& name, DType dtype, Shape shape) {
 Expr Network::weight(const std::string& layer, const std::string& name, const Dims& dims,
                      InputRole role, std::function<Tensor(const std::string&)> initial) {
   const std::string full_name = layer + "/" + name;
-  for (int64_t d : dims)
+  int64_t elements = 1;
+  for (int64_t d : dims) {
     if (d <= 0)
       fail("layer '{}': {} would have the shape [{}]; dimensions must be positive", layer, name,
            Shape(dims).text());
-  if (element_count(dims) > kMaxParameterElements)
-    fail("layer '{}': {} would have the shape [{}], more than {} elements", layer, name,
-         Shape(dims).text(), kMaxParameterElements);
+    if (d > kMaxParameterElements / elements)
+      fail("layer '{}': {} would have the shape [{}], more than {} elements", layer, name,
+           Shape(dims).text(), kMaxParameterElements);
+    elements *= d;
+  }
   const TensorType type{DType::f32, Shape(dims)};
   if (const auto it = weights_.find(full_name); it != weights_.end()) {
     if (it->second.value.type() != type || it->second.role != role)

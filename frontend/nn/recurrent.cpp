@@ -5,6 +5,12 @@
 namespace lathe::nn {
 namespace {
 
+// Keeps the products below from overflowing; how many there may really be, weights say.
+void check_units(int64_t units, const std::string& layer) {
+  if (units < 1 || units > (int64_t{1} << 31))
+    fail("layer '{}' has {} units, a positive number was expected", layer, units);
+}
+
 // Columns [index*units, +units) of [batch, n*units].
 Expr gate(const Expr& z, int64_t index, int64_t units) {
   return slice_axis(z, 1, index * units, units);
@@ -73,6 +79,7 @@ Expr Network::recur(const Expr& x, const Expr& projected, int carries, int64_t u
 Expr Network::lstm(const Expr& x, int64_t units, const RecurrentOptions& o) {
   const Scope scope(*this, "lstm", o.name);
   const std::string& layer = scope.name();
+  check_units(units, layer);
   Expr projected = project(x, layer, 4 * units, o);
   const Expr recurrent =
       parameter(layer, "recurrent_kernel", {units, 4 * units}, o.recurrent_kernel, o.trainable);
@@ -102,6 +109,7 @@ Expr Network::lstm(const Expr& x, int64_t units, const RecurrentOptions& o) {
 Expr Network::gru(const Expr& x, int64_t units, const RecurrentOptions& o) {
   const Scope scope(*this, "gru", o.name);
   const std::string& layer = scope.name();
+  check_units(units, layer);
   Expr projected = project(x, layer, 3 * units, o);
   std::vector<Expr> constants = {
       parameter(layer, "recurrent_kernel", {units, 3 * units}, o.recurrent_kernel, o.trainable)};
@@ -137,6 +145,7 @@ Expr Network::gru(const Expr& x, int64_t units, const RecurrentOptions& o) {
 Expr Network::simple_rnn(const Expr& x, int64_t units, const RecurrentOptions& o) {
   const Scope scope(*this, "simple_rnn", o.name);
   const std::string& layer = scope.name();
+  check_units(units, layer);
   Expr projected = project(x, layer, units, o);
   const Expr recurrent =
       parameter(layer, "recurrent_kernel", {units, units}, o.recurrent_kernel, o.trainable);
