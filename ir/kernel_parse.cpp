@@ -1,85 +1,13 @@
-#include <algorithm>
 #include <charconv>
 #include <map>
 #include <string>
 
 #include "ir/kernel_names.h"
 #include "ir/kernel_text.h"
+#include "ir/scanner.h"
 
 namespace lathe {
 namespace {
-
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-// Cuts text into words, numbers and single other characters; knows where it is.
-class Scanner {
- public:
-  explicit Scanner(std::string_view text) : text_(text) { advance(); }
-
-  std::string_view token() const { return token_; }  // empty at the end
-  bool at(std::string_view t) const { return token_ == t; }
-  bool at_number() const { return !token_.empty() && is_digit(token_[0]); }
-
-  void advance() {
-    size_t i = static_cast<size_t>(token_.data() + token_.size() - text_.data());
-    if (token_.data() == nullptr) i = 0;
-    while (i < text_.size() && (blank(text_[i]) || comment(i)))
-      i = comment(i) ? std::min(text_.find('\n', i), text_.size()) : i + 1;
-    token_ = text_.substr(i, length(i));
-  }
-  bool accept(std::string_view t) {
-    if (!at(t)) return false;
-    advance();
-    return true;
-  }
-  void expect(std::string_view t) {
-    if (!accept(t)) error(fmt::format("'{}'", t));
-  }
-
-  [[noreturn]] void error(const std::string& expected) const {
-    const std::string_view before =
-        text_.substr(0, static_cast<size_t>(token_.data() - text_.data()));
-    const size_t line = 1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
-    const size_t column = before.size() - (before.rfind('\n') + 1) + 1;
-    fail("{}:{}: expected {}, found {}", line, column, expected, found());
-  }
-
- private:
-  static bool blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-  bool comment(size_t i) const { return text_.substr(i, 2) == "//"; }
-
-  std::string found() const {
-    if (token_.empty()) return "the end";
-    std::string shown = "'";
-    for (char c : token_.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
-    return shown + "'";
-  }
-
-  size_t length(size_t begin) const {
-    size_t i = begin;
-    const auto here = [&](auto test) { return i < text_.size() && test(text_[i]); };
-    const auto word = [](char c) { return is_letter(c) || is_digit(c); };
-    if (here(is_letter)) {
-      while (here(word)) ++i;
-      return i - begin;
-    }
-    if (!here(is_digit)) return std::min<size_t>(1, text_.size() - begin);
-    while (here(is_digit)) ++i;
-    if (here([](char c) { return c == '.'; }))
-      for (++i; here(is_digit);) ++i;
-    if (here([](char c) { return c == 'e'; })) {
-      ++i;
-      if (here([](char c) { return c == '+' || c == '-'; })) ++i;
-      while (here(is_digit)) ++i;
-    }
-    return i - begin;
-  }
-
-  std::string_view text_, token_;
-};
 
 class Parser {
  public:

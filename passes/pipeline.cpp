@@ -1,5 +1,6 @@
 #include "passes/pipeline.h"
 
+#include "ir/graph_verify.h"
 #include "passes/decompose.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
@@ -31,12 +32,15 @@ std::span<const GraphPass> graph_passes() { return kGraphPasses; }
 std::span<const KernelPass> kernel_passes() { return kKernelPasses; }
 std::span<const ProgramPass> program_passes() { return kProgramPasses; }
 
-Graph optimize(const Graph& g, const PassObserver& observer) {
+Graph optimize(const Graph& g, const PassObserver& observer, bool verify) {
   Graph current = g;
   uint64_t hash = current.hash();
   for (const GraphPass& pass : kGraphPasses) {
     current = pass.run(current);
     const uint64_t now = current.hash();
+    if (const Result<bool> ok = verify ? verify_graph(current) : true; !ok)
+      fail_internal(__FILE__, __LINE__, "verify_graph",
+                    fmt::format("after pass {}: {}", pass.name, ok.error()));
     if (observer && now != hash) observer(pass.name, current);
     hash = now;
   }

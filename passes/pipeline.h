@@ -34,8 +34,15 @@ std::span<const ProgramPass> program_passes();
 // Called after each pass that changed something; for dumps, timing and verification.
 using PassObserver = std::function<void(std::string_view pass, const Graph& after)>;
 
+// A pass that leaves an ill-formed graph is an internal error naming the pass and the node.
+#ifdef NDEBUG
+inline constexpr bool kVerifyPasses = false;
+#else
+inline constexpr bool kVerifyPasses = true;
+#endif
+
 // A static graph through all graph passes.
-Graph optimize(const Graph& g, const PassObserver& observer = {});
+Graph optimize(const Graph& g, const PassObserver& observer = {}, bool verify = kVerifyPasses);
 // The same, lowered, with memory planned.
 Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer = {});
 

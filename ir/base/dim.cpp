@@ -6,6 +6,9 @@
 namespace lathe {
 namespace {
 
+// Real dims have a handful; a product of hostile sums must not grow without bound.
+constexpr size_t kMaxTerms = 256;
+
 bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 int64_t checked_mul(int64_t a, int64_t b) {
@@ -166,6 +169,7 @@ Dim operator*(const Dim& a, const Dim& b) {
       t.atoms.insert(t.atoms.end(), y.atoms.begin(), y.atoms.end());
       std::sort(t.atoms.begin(), t.atoms.end());
       r.add_term(t);
+      if (r.terms_.size() > kMaxTerms) fail("a dimension has more than {} terms", kMaxTerms);
     }
   return r;
 }
