@@ -2,8 +2,11 @@
 // whatever the schedule and the number of threads.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "backends/llvm_module.h"
 #include "backends/reference/interpreter.h"
+#include "backends/simd/simd.h"
 #include "ir/kernel_text.h"
 #include "ir/kernel_verify.h"
 #include "runtime/cpu.h"
@@ -33,6 +36,8 @@ Result<CompiledKernel> llvm_kernel(const Kernel& k, const KernelSchedule& s, con
 // A backend is one row for each target it is to be tested on.
 std::vector<Rung> rungs() {
   std::vector<Rung> out = {{"interpreter", interpret_kernel, Target{}}};
+  for (const Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512})
+    if (isa <= detect_cpu().native.isa) out.push_back({"simd", simd_kernel, {.isa = isa}});
   const auto llvm = LlvmBackend::open();
   if (!llvm) MESSAGE("without llvm: " << llvm.error());
   // llvm_test compiles many more, in batches, and for SSE4.2.
@@ -40,6 +45,15 @@ std::vector<Rung> rungs() {
     if (llvm && isa <= detect_cpu().native.isa)
       out.push_back({"llvm", llvm_kernel, {.isa = isa}, 10});
   return out;
+}
+
+// Whether the bits may depend on the target: without FMA instructions Fma rounds twice.
+bool needs_fma(const Kernel& k) {
+  const auto is_fma = [](const Instr& in) { return in.op == Scalar::Fma && is_float(in.type); };
+  const auto folds = [](const Reduction& r) {
+    return r.combine == Combine::Fma && is_float(r.type);
+  };
+  return std::ranges::any_of(k.body, is_fma) || std::ranges::any_of(k.reductions, folds);
 }
 
 std::vector<Tensor> run(const Rung& rung, const KernelCase& c, const KernelSchedule& s,
@@ -53,9 +67,9 @@ std::vector<Tensor> run(const Rung& rung, const KernelCase& c, const KernelSched
 
 std::string report(const Rung& rung, const KernelCase& c, const KernelSchedule& s, size_t operand,
                    int64_t at, const Tensor& expected, const Tensor& got) {
-  return fmt::format("{} on {} ({}): operand {} element {} is {}, expected {}\n{}", rung.name,
-                     c.kernel.label, print_schedule(s), operand, at, got.at(at), expected.at(at),
-                     print_kernel(c.kernel));
+  return fmt::format("{} {} on {} ({}): operand {} element {} is {}, expected {}\n{}", rung.name,
+                     name(rung.target.isa), c.kernel.label, print_schedule(s), operand, at,
+                     got.at(at), expected.at(at), print_kernel(c.kernel));
 }
 
 }  // namespace
@@ -71,6 +85,7 @@ TEST_CASE("all backends agree with the unsplit interpreter to the bit on random 
     const std::vector<Tensor> expected = run(reference, c, KernelSchedule{}, 1);
     for (const Rung& rung : table) {
       if (seed % rung.every != 0) continue;
+      if (rung.build == simd_kernel && !rung.target.has_fma() && needs_fma(c.kernel)) continue;
       const int threads = 1 + static_cast<int>(seed % 50 == 0) * 2;
       const std::vector<Tensor> got = run(rung, c, c.schedule, threads);
       for (size_t i = 0; i < got.size(); ++i) {

@@ -3,7 +3,7 @@
 // One inline function that escapes from here with AVX code in it is an illegal instruction on an
 // older CPU, so all of it lives in an anonymous namespace of a namespace of its own, standard
 // library templates are not used, and the shared constexpr helpers of dtype.h are not called.
-// tests/simd_symbols_test.cmake checks the object files.
+// tests/check_simd_symbols.py checks the object files.
 #include <cstdint>
 #include <cstring>
 #include <xsimd/xsimd.hpp>

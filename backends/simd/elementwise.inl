@@ -238,6 +238,7 @@ TileFn selects(int uniform) {
 
 // Select works on bits, so on unsigned integers of the width.
 TileFn find_select(DType type, int uniform) {
+  if (type == DType::f16 || type == DType::bf16) type = DType::f32;
   switch (info(type).bytes) {
     case 1: return selects<uint8_t>(uniform);
     case 2: return selects<uint16_t>(uniform);

@@ -9,7 +9,8 @@ constexpr int kRows = kVector == 16 ? 8 : kVector == 8 ? 6 : 4;
 constexpr int kWidth = 2 * kVector;
 
 template <int Rows, int Vectors>
-void gemm_tile(const GemmTile& t) {
+void gemm_tile(const GemmTile& tile) {
+  const GemmTile t = tile;  // a copy, which stores to c cannot change
   using B = Batch<float>;
   B acc[Rows][Vectors];
   for (int r = 0; r < Rows; ++r)

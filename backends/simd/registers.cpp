@@ -24,6 +24,9 @@ class Placement {
   }
 
   void run() {
+    // Accumulators first: they live through all lists, so no freed place will do.
+    for (const TileFold& f : p_.folds)
+      if (!p_.registers[static_cast<size_t>(f.acc)].external) place(f.acc);
     for (int l = 0; l < kLevels; ++l) {
       std::vector<std::vector<Reg>> dying(p_.lists[l].size());
       for (size_t i = 0; i < p_.lists[l].size(); ++i) {
@@ -35,8 +38,6 @@ class Placement {
         for (Reg dead : dying[i]) release(dead);
       }
     }
-    for (size_t r = 0; r < p_.registers.size(); ++r)
-      if (p_.registers[r].offset < 0 && !p_.registers[r].external) place(static_cast<Reg>(r));
   }
 
   // Elements of one byte width times the tile length, plus scalars.
