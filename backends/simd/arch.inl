@@ -49,7 +49,7 @@ constexpr Table kTable{
     .gemm = {nullptr, gemm_tile<1, 2>, gemm_tile<2, 2>, gemm_tile<3, 2>, gemm_tile<4, 2>,
              kRows >= 5 ? gemm_tile<5, 2> : nullptr, kRows >= 6 ? gemm_tile<6, 2> : nullptr,
              kRows >= 7 ? gemm_tile<7, 2> : nullptr, kRows >= 8 ? gemm_tile<8, 2> : nullptr},
-    .gemm_wide = gemm_tile<1, 8>,
+    .gemm_row = gemm_row,
 };
 }  // namespace
 

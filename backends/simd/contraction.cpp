@@ -21,6 +21,7 @@ namespace {
 
 constexpr int64_t kLongestK = 4096, kBlockedK = 2048;
 constexpr int64_t kChunk = 256;             // columns finished together, at most
+constexpr int64_t kRowChunk = 2048;         // of a single row, whose sums stay in L1
 constexpr int64_t kBlockFloats = 32 << 10;  // of sums
 constexpr int64_t kRowsWorthPacking = 4;    // register tiles of rows
 
@@ -87,7 +88,7 @@ class Multiply {
  public:
   Multiply(const Contraction& x, void* const* args)
       : x_(x), run_(x.plan, args), args_(args), width_(x.table->gemm_width) {
-    chunk_ = std::min(kChunk, x.plan.tile);
+    finish_ = chunk_ = std::min(kChunk, x.plan.tile);
     const int64_t most = x.table->gemm_rows;
     block_ = std::max<int64_t>(kBlockFloats / chunk_ / most, 1) * most;
     k_block_ = x.k <= kLongestK ? x.k : kBlockedK;
@@ -97,6 +98,7 @@ class Multiply {
   void range(const int64_t* low, const int64_t* high) {
     low_ = low, high_ = high;
     const int64_t rows = x_.m >= 0 ? high[x_.m] - low[x_.m] : 1;
+    if (rows == 1 && x_.b.along == 1 && x_.b.k_offsets.empty()) chunk_ = kRowChunk;
     const int64_t sums = std::min(rows, block_) * chunk_, panel = k_block_ * width_;
     const int64_t copy = std::min(rows, block_) * x_.k;
     auto* memory = reinterpret_cast<float*>(scratch(
@@ -147,7 +149,9 @@ class Multiply {
         for (int64_t r = 0; r < tiles.rows; ++r) {
           if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m] + m + r;
           run_.row();
-          run_.finish_tile(low_[x_.n] + n, count, sums_ + r * chunk_);
+          for (int64_t j = 0; j < count; j += finish_)
+            run_.finish_tile(low_[x_.n] + n + j, std::min(finish_, count - j),
+                             sums_ + r * chunk_ + j);
         }
       }
     }
@@ -178,9 +182,16 @@ class Multiply {
     t.k = k;
     t.c_row = chunk_;
     t.accumulate = k0 > 0;
-    for (int64_t n = 0; n < count;) {
+    if (chunk_ == kRowChunk) {
+      t.a_step = a.packed ? 1 : a.step;
+      t.a = a.data + k0 * t.a_step;
+      t.b = b + k0 * x_.b.step;
+      t.b_step = x_.b.step;
+      t.c = sums_;
+      return x_.table->gemm_row(t, count);
+    }
+    for (int64_t n = 0; n < count; n += width_) {
       const float* from = b + n * x_.b.along;
-      int64_t wide = width_;
       if (pack_columns_ || count - n < width_) {
         pack_panel(panel_, from, x_.b, std::min(width_, count - n), k0, k, width_);
         t.b = panel_;
@@ -188,7 +199,6 @@ class Multiply {
       } else {
         t.b = from + k0 * x_.b.step;
         t.b_step = x_.b.step;
-        if (tiles.rows == 1 && count - n >= 4 * width_) wide = 4 * width_;
       }
       for (int64_t i = 0; i < tiles.count(); ++i) {
         const int64_t first = tiles.begin(i), rows = tiles.begin(i + 1) - first;
@@ -196,16 +206,15 @@ class Multiply {
         t.a_row = a.packed ? 1 : a.row;
         t.a_step = a.packed ? rows : a.step;
         t.c = sums_ + first * chunk_ + n;
-        (wide > width_ ? x_.table->gemm_wide : x_.table->gemm[rows])(t);
+        x_.table->gemm[rows](t);
       }
-      n += wide;
     }
   }
 
   const Contraction& x_;
   Run run_;
   void* const* args_;
-  int64_t width_, chunk_ = 0, block_ = 0, k_block_ = 0;
+  int64_t width_, chunk_ = 0, finish_ = 0, block_ = 0, k_block_ = 0;
   const int64_t *low_ = nullptr, *high_ = nullptr;
   bool pack_columns_ = false;
   float *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;

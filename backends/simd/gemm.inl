@@ -33,3 +33,35 @@ void gemm_tile(const GemmTile& tile) {
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v) acc[r][v].store_unaligned(t.c + r * t.c_row + v * kVector);
 }
+
+// One row: the sums stay in L1 and B streams past them four rows at a time, which memory likes
+// better than the columns of a register tile.
+void gemm_row(const GemmTile& tile, int64_t columns) {
+  using B = Batch<float>;
+  const GemmTile t = tile;
+  if (!t.accumulate) __builtin_memset(t.c, 0, static_cast<size_t>(columns) * sizeof(float));
+  int64_t k = 0;
+  for (; k + 4 <= t.k; k += 4) {
+    const float *a = t.a + k * t.a_step, *b0 = t.b + k * t.b_step;
+    const float *b1 = b0 + t.b_step, *b2 = b1 + t.b_step, *b3 = b2 + t.b_step;
+    const B x0(a[0]), x1(a[t.a_step]), x2(a[2 * t.a_step]), x3(a[3 * t.a_step]);
+    int64_t j = 0;
+    for (; j + kVector <= columns; j += kVector) {
+      B c = FmaV::of(x0, B::load_unaligned(b0 + j), B::load_unaligned(t.c + j));
+      c = FmaV::of(x1, B::load_unaligned(b1 + j), c);
+      c = FmaV::of(x2, B::load_unaligned(b2 + j), c);
+      FmaV::of(x3, B::load_unaligned(b3 + j), c).store_unaligned(t.c + j);
+    }
+    for (; j < columns; ++j) {
+      float c = FmaOf::of(a[0], b0[j], t.c[j]);
+      c = FmaOf::of(a[t.a_step], b1[j], c);
+      c = FmaOf::of(a[2 * t.a_step], b2[j], c);
+      t.c[j] = FmaOf::of(a[3 * t.a_step], b3[j], c);
+    }
+  }
+  for (; k < t.k; ++k) {
+    const float x = t.a[k * t.a_step];
+    const float* b = t.b + k * t.b_step;
+    for (int64_t j = 0; j < columns; ++j) t.c[j] = FmaOf::of(x, b[j], t.c[j]);
+  }
+}

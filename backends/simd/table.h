@@ -44,9 +44,9 @@ struct Table {
   TileFn f16_load, bf16_load;  // storage to f32
   FoldFn (*fold_lanes)(Combine combine, DType type);
   FoldFn (*fold_sequential)(Combine combine, DType type);
-  int gemm_rows, gemm_width;      // register tile
-  GemmFn gemm[kMaxGemmRows + 1];  // by rows; width gemm_width
-  GemmFn gemm_wide;               // one row, 4 * gemm_width columns
+  int gemm_rows, gemm_width;                             // register tile
+  GemmFn gemm[kMaxGemmRows + 1];                         // by rows; width gemm_width
+  void (*gemm_row)(const GemmTile& t, int64_t columns);  // one row, any number of columns
 };
 
 const Table& table_sse42();
