@@ -3,7 +3,8 @@
 
 The linker keeps one copy of each inline function of the program. If it were the copy built for
 AVX-512, older CPUs would meet illegal instructions anywhere. So these object files may define
-their table function and nothing else that other files could define too.
+their table function and nothing else that other files could define too. And what must be fused
+is checked for every ISA, also for those that the testing machine cannot run.
 
 Usage: check_simd_symbols.py OBJECT...
 """
@@ -23,12 +24,27 @@ def escaped(path):
             yield name
 
 
+def unfused(path):
+    """The register tiles of FMA machines that do not multiply and add in one instruction."""
+    if "sse42" in path:
+        return
+    code = subprocess.run(["objdump", "-dC", "--no-show-raw-insn", path], check=True,
+                          capture_output=True, text=True).stdout
+    tiles = [f for f in code.split("\n\n") if "gemm_tile<" in f.partition("\n")[0]]
+    if not tiles:
+        yield "no register tile found"
+    for tile in tiles:
+        if "vfmadd" not in tile or "vmulps" in tile:
+            yield "not fused: " + tile.partition("\n")[0]
+
+
 def main():
     objects = [path for path in sys.argv[1:] if re.search(r"/simd/arch_\w+\.cpp\.o$", path)]
     if len(objects) < 3:
         sys.exit(f"expected the objects of three ISAs, found {objects}")
     found = [f"{path}: {name}" for path in objects for name in escaped(path)]
-    print("\n".join(found) or f"{len(objects)} objects, no function escapes")
+    found += [f"{path}: {what}" for path in objects for what in unfused(path)]
+    print("\n".join(found) or f"{len(objects)} objects, no function escapes, products are fused")
     sys.exit(1 if found else 0)
 
 
