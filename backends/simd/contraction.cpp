@@ -23,7 +23,7 @@ constexpr int64_t kLongestK = 4096, kBlockedK = 2048;
 constexpr int64_t kChunk = 256;             // columns finished together, at most
 constexpr int64_t kRowChunk = 2048;         // of a single row, whose sums stay in L1
 constexpr int64_t kBlockFloats = 32 << 10;  // of sums
-constexpr int64_t kRowsWorthPacking = 4;    // register tiles of rows
+constexpr int64_t kRowsWorthPacking = 8;    // register tiles of rows
 
 int64_t k_offset(const Matrix& x, int64_t k) {
   return x.k_offsets.empty() ? k * x.step : x.k_offsets[static_cast<size_t>(k)];
