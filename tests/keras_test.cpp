@@ -182,6 +182,62 @@ TEST_CASE("functional models read alike in the dialects of Keras 2 and 3, in any
   CHECK(p.at(0) + p.at(1) + p.at(2) == doctest::Approx(1));
 }
 
+TEST_CASE("a bidirectional layer runs both ways and keeps its sequence in order") {
+  const std::string inner = R"({"class_name":"LSTM","config":{"name":"i","units":2,)"
+                            R"("return_sequences":true,"trainable":true}})";
+  const std::string json =
+      R"({"class_name":"Sequential","config":{"name":"m","layers":[{"class_name":"Bidirectional",)"
+      R"("config":{"name":"b","batch_input_shape":[null,3,1],"merge_mode":"concat","layer":)" +
+      inner + "}}]}}";
+  Model m = build_keras(json, "bi.json", nn::Mode::Inference);
+  for (const char* name : {"kernel", "recurrent_kernel", "bias"})
+    m.weights.at(std::string("b/backward/") + name) =
+        m.weights.at(std::string("b/forward/") + name);
+  const Tensor there = predict(m, Tensor::from<float>({1, 3, 1}, {1, 2, 3}));
+  const Tensor back = predict(m, Tensor::from<float>({1, 3, 1}, {3, 2, 1}));
+  REQUIRE(there.dims() == Dims{1, 3, 4});
+  for (int64_t t = 0; t < 3; ++t)
+    for (int64_t u = 0; u < 2; ++u) CHECK(there.at(t * 4 + u) == back.at((2 - t) * 4 + 2 + u));
+}
+
+TEST_CASE("a mask that Keras 3 wrote as an operator reaches the layer that it is given to") {
+  const auto tensor = [](const std::string& name) {
+    return R"({"class_name":"__keras_tensor__","config":{"keras_history":[")" + name +
+           R"(",0,0]}})";
+  };
+  const auto model = [&](const std::string& keywords) {
+    return R"({"module":"keras","class_name":"Functional","config":{"layers":[)"
+           R"({"class_name":"InputLayer","config":{"name":"x","batch_shape":[null,null]},)"
+           R"("inbound_nodes":[]},)"
+           R"({"class_name":"Embedding","config":{"name":"e","input_dim":4,"output_dim":2,)"
+           R"("mask_zero":true},"inbound_nodes":[{"args":[)" +
+           tensor("x") +
+           R"(],"kwargs":{}}]},)"
+           R"({"class_name":"NotEqual","config":{"name":"n"},"inbound_nodes":[{"args":[)" +
+           tensor("x") +
+           R"(,0],"kwargs":{}}]},)"
+           R"({"class_name":"GRU","config":{"name":"g","units":2},"inbound_nodes":[{"args":[)" +
+           tensor("e") + R"(],"kwargs":{"training":false)" + keywords +
+           R"(}}]}],"input_layers":["x",0,0],"output_layers":["g",0,0]}})";
+  };
+  const Model implied = build_keras(model(""), "m.json", nn::Mode::Inference);
+  const Model given =
+      build_keras(model(R"(,"mask":)" + tensor("n")), "m.json", nn::Mode::Inference);
+  CHECK(same_graph(implied.graph, given.graph));
+  const auto last = [&](std::vector<int32_t> tokens) {
+    const auto n = std::ssize(tokens);
+    const Graph g = bind_dims(freeze(given), {{"batch", 1}, {"length", n}});
+    return evaluate(g, std::vector<Tensor>{Tensor::from<int32_t>({1, n}, tokens)})[0];
+  };
+  CHECK(identical(last({0, 0, 3, 1}), last({3, 0, 1})));
+  CHECK_FALSE(identical(last({3, 1}), last({1, 3})));
+  expect_error(
+      [&] {
+        build_keras(model(R"(,"initial_state":)" + tensor("e")), "m.json", nn::Mode::Inference);
+      },
+      {"m.json", "\"g\"", "initial_state"}, ErrorKind::Unsupported);
+}
+
 TEST_CASE("a functional model that reads what is not there is refused") {
   std::string json = functional(true);
   const size_t at = json.find("\"keras_history\":[\"sum\"");
