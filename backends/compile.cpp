@@ -17,25 +17,28 @@ Program compile_program(const Graph& g, const CompileOptions& options) {
   return compile_to_program(bind_dims(g, options.dims), options.target);
 }
 
-std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
-  const int threads = thread_count(options.threads);
-  const auto pool = options.pool ? options.pool : std::make_shared<ThreadPool>(threads);
-  std::vector<CompiledKernel> compiled =
-      select_kernels(p, options.target, options.backend, threads);
+std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,
+                                            std::shared_ptr<ThreadPool> pool) {
   std::vector<KernelEntry> entries;
   std::vector<std::shared_ptr<const void>> keep;
-  for (size_t i = 0; i < compiled.size(); ++i) {
+  for (size_t i = 0; i < kernels.size(); ++i) {
     const KernelSchedule& s = p.schedules[i];
-    KernelEntry e{compiled[i].fn, compiled[i].context, 1, 1,
-                  p.kernels[i].label + " [" + compiled[i].implementation + "]"};
+    KernelEntry e{kernels[i].fn, kernels[i].context, 1, 1,
+                  p.kernels[i].label + " [" + kernels[i].implementation + "]"};
     if (s.parallel >= 0) {
       e.extent = p.kernels[i].par[static_cast<size_t>(s.parallel)];
       e.grain = s.grain;
     }
     entries.push_back(std::move(e));
-    keep.push_back(std::move(compiled[i].keep));
+    keep.push_back(std::move(kernels[i].keep));
   }
-  return std::make_unique<Executable>(p.plan, std::move(entries), std::move(keep), pool);
+  return std::make_unique<Executable>(p.plan, std::move(entries), std::move(keep), std::move(pool));
+}
+
+std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
+  const int threads = thread_count(options.threads);
+  return make_executable(p, select_kernels(p, options.target, options.backend, threads),
+                         options.pool ? options.pool : std::make_shared<ThreadPool>(threads));
 }
 
 std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options) {

@@ -25,5 +25,8 @@ CompileOptions compile_options();
 Program compile_program(const Graph& g, const CompileOptions& options);
 std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options);
 std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options);
+// The last step alone: kernels that select_kernels gave for p, on a pool.
+std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,
+                                            std::shared_ptr<ThreadPool> pool);
 
 }  // namespace lathe

@@ -1,4 +1,5 @@
-// The invariants of a kernel. Each has a negative case of the same label in tests/kernel_verify_test.cpp.
+// The invariants of a kernel. Each has a negative case of the same label in
+// tests/kernel_verify_test.cpp.
 //
 // [kernel-1]  Sizes: at most 64 each of operands, ivs, derived symbols, guards and stores, 65536
 //             scalars; extents in [0, 2^40], their product at most 2^62; operands of [0, 2^48]

@@ -153,8 +153,8 @@ Graph gradient_graph(const Graph& g, int loss, const std::vector<int>& wrt) {
   const Gradients gradients = add_gradients(work, {root}, {full_like(root, 1)}, inputs);
   std::vector<GraphOutput> outputs = work.outputs();
   for (size_t k = 0; k < wrt.size(); ++k)
-    outputs.push_back(
-        {"d_" + work.inputs()[static_cast<size_t>(wrt[k])].name, gradients.of[k].value, -1});
+    outputs.push_back({fmt::format("d_{}", work.inputs()[static_cast<size_t>(wrt[k])].name),
+                       gradients.of[k].value, -1});
   return apply_replacements(work, outputs, gradients.replacements);
 }
 

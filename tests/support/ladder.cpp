@@ -14,31 +14,42 @@ namespace {
 struct Rung {
   Backend backend;
   Isa isa;
-  int threads;
 };
 
 std::vector<Rung> rungs() {
-  std::vector<Rung> out = {{Backend::Interpreter, detect_cpu().native.isa, 2}};
+  std::vector<Rung> out = {{Backend::Interpreter, detect_cpu().native.isa}};
   for (Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
     if (isa > detect_cpu().native.isa) continue;
-    for (int threads : {1, 2}) {
-      out.push_back({Backend::Simd, isa, threads});
+    out.push_back({Backend::Simd, isa});
 #ifdef LATHE_WITH_LLVM
-      out.push_back({Backend::Llvm, isa, threads});
+    out.push_back({Backend::Llvm, isa});
 #endif
-    }
   }
   return out;
 }
 
-std::vector<Tensor> run_on(const Graph& g, const std::vector<Tensor>& inputs, const Rung& rung) {
+constexpr int kThreads[] = {1, 2};
+
+// The results on each number of threads in kThreads, of kernels compiled once.
+std::vector<std::vector<Tensor>> run_on(const Graph& g, const std::vector<Tensor>& inputs,
+                                        const Rung& rung) {
+  static const std::vector<std::shared_ptr<ThreadPool>> pools = [] {
+    std::vector<std::shared_ptr<ThreadPool>> all;
+    for (int threads : kThreads) all.push_back(std::make_shared<ThreadPool>(threads));
+    return all;
+  }();
   CompileOptions options;
   options.target = limit_isa(detect_cpu().native, name(rung.isa));
-  options.threads = rung.threads;
-  options.backend = rung.backend;
-  std::vector<Tensor> own;
-  for (const Tensor& t : inputs) own.push_back(t.clone());
-  return compile(g, options)->run(own);
+  const Program program = compile_program(g, options);
+  const std::vector<CompiledKernel> kernels =
+      select_kernels(program, options.target, rung.backend, 1);
+  std::vector<std::vector<Tensor>> results;
+  for (const auto& pool : pools) {
+    std::vector<Tensor> own;
+    for (const Tensor& t : inputs) own.push_back(t.clone());
+    results.push_back(make_executable(program, kernels, pool)->run(own));
+  }
+  return results;
 }
 
 // The largest difference, relative to the output's scale; infinite where only one is finite.
@@ -57,31 +68,36 @@ double distance(const Tensor& a, const Tensor& b) {
 
 double precision(DType t) { return t == DType::f16 ? 0x1p-10 : t == DType::bf16 ? 0x1p-7 : 0; }
 
+// What differs between a rung's output and the interpreter's; empty if nothing does.
+std::string compare(const Tensor& got, const Tensor& base, Isa isa, double tolerance) {
+  if (isa == Isa::sse42) {
+    const double d = distance(got, base);
+    return d <= tolerance + precision(got.dtype()) ? "" : fmt::format("{} away", d);
+  }
+  const int64_t at = first_difference(got, base);
+  if (at < 0) return "";
+  return fmt::format("element {} is {}, the interpreter gives {}", at, got.at(at), base.at(at));
+}
+
 }  // namespace
 
 std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance) {
   const std::vector<Tensor> reference = evaluate(g, inputs);
-  const std::vector<Tensor> base =
-      run_on(g, inputs, {Backend::Interpreter, detect_cpu().native.isa, 1});
+  const std::vector<Tensor> base = run_on(g, inputs, rungs()[0])[0];
   for (size_t k = 0; k < base.size(); ++k) {
     const double d = distance(base[k], reference[k]);
     if (!(d <= tolerance + precision(base[k].dtype())))
       return fmt::format("interpreter is {} from the reference in output {}", d, k);
   }
   for (const Rung& rung : rungs()) {
-    const std::vector<Tensor> got = run_on(g, inputs, rung);
-    for (size_t k = 0; k < got.size(); ++k) {
-      const std::string where = fmt::format("{} {} with {} threads, output {}", name(rung.backend),
-                                            name(rung.isa), rung.threads, k);
-      if (rung.isa == Isa::sse42) {
-        const double d = distance(got[k], base[k]);
-        if (!(d <= tolerance + precision(got[k].dtype())))
-          return fmt::format("{}: {} away", where, d);
-      } else if (const int64_t at = first_difference(got[k], base[k]); at >= 0) {
-        return fmt::format("{}: element {} is {}, the interpreter gives {}", where, at,
-                           got[k].at(at), base[k].at(at));
+    const auto results = run_on(g, inputs, rung);
+    for (size_t t = 0; t < results.size(); ++t)
+      for (size_t k = 0; k < base.size(); ++k) {
+        const std::string fault = compare(results[t][k], base[k], rung.isa, tolerance);
+        if (!fault.empty())
+          return fmt::format("{} {} with {} threads, output {}: {}", name(rung.backend),
+                             name(rung.isa), kThreads[t], k, fault);
       }
-    }
   }
   return {};
 }
