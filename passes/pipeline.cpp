@@ -2,15 +2,25 @@
 
 #include "ir/graph_verify.h"
 #include "passes/decompose.h"
+#include "passes/fold.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
 #include "passes/plan_memory.h"
+#include "passes/rules.h"
+#include "passes/scan_motion.h"
 
 namespace lathe {
 namespace {
 
 constexpr GraphPass kGraphPasses[] = {
+    {"simplify", simplify, "first: a composite's body is simplified once, not once for each use"},
     {"decompose", decompose, "no backend claims a composite yet, and fusion must see inside"},
+    {"fold_constants", fold_constants,
+     "after decompose, which shows bodies their literal operands"},
+    {"simplify:2", simplify, "literals that folding found, and views that met across composites"},
+    {"move_out_of_scans", move_out_of_scans,
+     "after simplify, which shows that a carry starts as zeros and that pieces are one value"},
+    {"simplify:3", simplify, "what left the scans meets what was outside"},
 };
 
 constexpr KernelPass kKernelPasses[] = {

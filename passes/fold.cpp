@@ -1,0 +1,49 @@
+#include "passes/fold.h"
+
+#include <algorithm>
+
+#include "ir/eval.h"
+#include "passes/match.h"
+#include "passes/rebuild.h"
+
+namespace lathe {
+namespace {
+
+// Bounds on compile time: elements read, and operations of a contraction.
+constexpr int64_t kMostElements = int64_t{1} << 20;
+constexpr int64_t kMostWork = int64_t{1} << 24;
+
+bool worth_folding(const Node& n, const std::vector<Expr>& operands) {
+  const OpClass cls = op_def(n.op).cls;
+  if (cls == OpClass::Source || cls == OpClass::Control || n.types.size() != 1) return false;
+  if (!n.types[0].shape.is_static()) return false;
+  int64_t read = 0;
+  for (const Expr& e : operands) {
+    if (!match::is(e, OpId::constant)) return false;
+    read += e.shape().element_count();
+    if (read > kMostElements) return false;
+  }
+  const int64_t written = n.types[0].shape.element_count();
+  if (written > std::max<int64_t>(read, 1)) return false;
+  return cls != OpClass::Contract || written * read <= kMostWork;
+}
+
+std::optional<std::vector<Expr>> visit(const Graph& source, uint32_t id,
+                                       const std::vector<Expr>& operands, Graph& target) {
+  const Node& n = source.nodes()[id];
+  if (!worth_folding(n, operands)) return std::nullopt;
+  Graph one;
+  std::vector<Value> values;
+  for (const Expr& e : operands)
+    values.push_back(one.add(OpId::constant, {}, match::node(e).attrs));
+  one.add_output("value", one.add(n.op, std::move(values), n.attrs));
+  return std::vector<Expr>{constant(target, evaluate(one, std::vector<Tensor>{})[0])};
+}
+
+Graph fold_here(const Graph& g) { return Rebuilder::run(g, visit); }
+
+}  // namespace
+
+Graph fold_constants(const Graph& g) { return map_regions(fold_here(g), fold_here); }
+
+}  // namespace lathe
