@@ -10,10 +10,10 @@ constexpr std::string_view kNoOperands = "has no operands";
 
 Result<Types> infer_parameter(const InferArgs& args) {
   const auto& a = args.get<ParameterAttrs>();
-  if (a.index < 0)  // [parameter-1]
+  if (a.index < 0)  // unlabelled: no text form can say it
     return failure("input index {} is negative", a.index);
   for (const Dim& d : a.shape)
-    if (d.is_static() && d.value() < 0)  // [parameter-2]
+    if (d.is_static() && d.value() < 0)  // [parameter-1]
       return failure("shape [{}] has a negative dimension", a.shape.text());
   return Types{{a.dtype, a.shape}};
 }
@@ -28,7 +28,7 @@ ScalarId lower_parameter(Lowering&, const Node& n, int, const Index&) {
 
 Result<Types> infer_constant(const InferArgs& args) {
   const Tensor& value = args.get<ConstantAttrs>().value;
-  if (!value.defined())  // [constant-1]
+  if (!value.defined())  // unlabelled: no text form can say it
     return failure("the constant has no value");
   return Types{{value.dtype(), Shape(value.dims())}};
 }

@@ -1,4 +1,6 @@
 // windows and fold: sliding windows and their transpose; each is the other's gradient.
+#include <algorithm>
+
 #include "ir/eval.h"
 #include "ir/lowering.h"
 #include "ir/op.h"
@@ -16,8 +18,9 @@ std::optional<Failure> check_attrs(const WindowAttrs& a) {
     const auto positive = [](int64_t v) { return v >= 1 && v < (int64_t{1} << 20); };
     if (!positive(a.kernel[i]) || !positive(a.stride[i]) || !positive(a.dilation[i]))
       return failure("kernel {}, stride {} and dilation {} must be in [1, 2^20)", a.kernel[i],
-                     a.stride[i], a.dilation[i]);                     // [windows-2]
-    if (std::abs(a.low[i]) > kLimit || std::abs(a.high[i]) > kLimit)  // [windows-3]
+                     a.stride[i], a.dilation[i]);  // [windows-2]
+    if (std::max(a.low[i], a.high[i]) > kLimit ||
+        std::min(a.low[i], a.high[i]) < -kLimit)  // [windows-3]
       return failure("padding {}, {} is too large", a.low[i], a.high[i]);
   }
   return std::nullopt;
