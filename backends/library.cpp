@@ -120,8 +120,8 @@ void link(const Program& p, const LibraryOptions& options, const std::string& pa
     run_compiler({"cc", "-r", "-nostdlib", driver_object, kernels, "-o", result}, log);
   } else if (options.text) {
     run_compiler({"c++", "-shared", "-static-libstdc++", "-static-libgcc", driver_object, kernels,
-                  text_archive(), "-l:libutf8proc.a", "-l:libfmt.a", "-Wl,--exclude-libs,ALL",
-                  "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,-s", "-o", result},
+                  text_archive(), "-l:libutf8proc.a", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections",
+                  "-Wl,-z,noexecstack", "-Wl,-s", "-o", result},
                  log);
   } else {
     run_compiler(
