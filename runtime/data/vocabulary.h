@@ -24,6 +24,7 @@ class Vocabulary {
  public:
   static constexpr int32_t kPadding = 0;
   static constexpr int32_t kUnknown = 1;
+  static constexpr std::string_view kReserved[] = {"[PAD]", "[UNK]"};  // ids 0 and 1 as words
 
   // words[i] gets the id i + 2. Precondition: distinct, not empty, without line breaks.
   explicit Vocabulary(std::vector<std::string> words);
