@@ -27,6 +27,11 @@ Metrics train_epoch(const Examples& examples, const StepOfSize& step, TensorStor
   return mean.value();
 }
 
+// As history.csv shows them, so that a resumed run compares the same numbers.
+Metrics rounded(const Metrics& m) {
+  return {std::round(m.loss * 1e6) / 1e6, std::round(m.accuracy * 1e6) / 1e6};
+}
+
 }  // namespace
 
 bool better(const EpochRecord& a, const EpochRecord& b) {
@@ -61,9 +66,9 @@ void fit(const Examples& training, const std::optional<Examples>& validation,
     const auto start = std::chrono::steady_clock::now();
     EpochRecord record;
     record.epoch = epoch;
-    record.training = train_epoch(training, train_step, store, epoch, options, observer);
+    record.training = rounded(train_epoch(training, train_step, store, epoch, options, observer));
     if (validation)
-      record.validation = evaluate(*validation, options.batch, evaluation_step, store);
+      record.validation = rounded(evaluate(*validation, options.batch, evaluation_step, store));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     record.seconds = took.count();
     history.push_back(record);

@@ -14,7 +14,8 @@ struct Examples {
   data::BatchMaker batches;
 };
 
-// One line of history.csv. Without evaluation data the val_ columns are absent.
+// One line of history.csv, metrics rounded to its six decimals. Without evaluation data the val_
+// columns are empty.
 struct EpochRecord {
   int64_t epoch = 0;  // from 1
   Metrics training;   // mean over the epoch's steps, each measured before its update
