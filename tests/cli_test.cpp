@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "runtime/files.h"
@@ -356,6 +357,24 @@ TEST_CASE("inspect and compile show each stage") {
   check_names(read_text_file(out), {"program", "arena", "buffer b0"});
 }
 
+TEST_CASE("the text form of a model is a model") {
+  const Project p;
+  const std::string text = p.scratch.path("tiny.gir");
+  REQUIRE(lathe_cli({"compile", p.model, "-o", text, "--emit", "graph"}).status == 0);
+  const std::vector<std::string> more = {"--random", "3", "--dim", "length=4"};
+  std::vector<std::string> original = {"run", p.model}, again = {"run", text};
+  original.insert(original.end(), more.begin(), more.end());
+  again.insert(again.end(), more.begin(), more.end());
+  const Captured a = lathe_cli(original), b = lathe_cli(again);
+  CAPTURE(b.err);
+  CHECK(a.status == 0);
+  CHECK(a.out == b.out);
+  p.scratch.write("tiny.gir", "graph {");
+  const Captured broken = lathe_cli({"run", text});
+  CHECK(broken.status == 1);
+  check_names(broken.err, {"tiny.gir:1:"});
+}
+
 TEST_CASE("check compares with recorded outputs and counts") {
   const Project p;
   const std::string folder = p.scratch.path("models");
@@ -400,6 +419,7 @@ TEST_CASE("output that cannot be written is a failure") {
     status = tools::run_cli(2, argv);
   }
   std::clearerr(stdout);
+  std::cout.clear();
   CHECK(status == 1);
   check_names(read_text_file(scratch.path("err")), {"stdout", "No space left"});
 }

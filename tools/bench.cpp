@@ -6,6 +6,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "backends/llvm_module.h"
 #include "frontend/optimizers.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
@@ -34,6 +35,7 @@ struct Measured {
   double median_ms = 0, p95_ms = 0, compile_ms = 0, first_result_ms = 0;
   size_t runs = 0;
   int threads = 0;
+  std::string backend;
   Work work;
   Roof roof;
   int64_t peak_bytes = 0;
@@ -41,6 +43,12 @@ struct Measured {
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// The backend that `auto` comes to.
+std::string used_backend(const Compute& compute) {
+  if (compute.backend != name(Backend::Auto)) return compute.backend;
+  return std::string(name(LlvmBackend::open() ? Backend::Llvm : Backend::Simd));
 }
 
 int64_t peak_memory() {
@@ -127,6 +135,7 @@ Measured measure(const Options& o) {
   executable->run(inputs);
   m.first_result_ms = milliseconds_since(start);
   time_runs(*executable, inputs, o.min_time, m);
+  m.backend = used_backend(o.compute);
   m.work = count_work(program);
   m.peak_bytes = peak_memory();  // before the roof's own arrays
   m.roof = measure_roof(*options.pool, m.threads, options.target.isa);
@@ -142,7 +151,7 @@ void print_json(const Options& o, const Measured& m, double gflops) {
                                        {"first_result_ms", m.first_result_ms},
                                        {"peak_bytes", m.peak_bytes},
                                        {"threads", m.threads},
-                                       {"backend", o.compute.backend},
+                                       {"backend", m.backend},
                                        {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
                                        {"flops", m.work.flops},
                                        {"runs", m.runs},
@@ -151,7 +160,7 @@ void print_json(const Options& o, const Measured& m, double gflops) {
   fmt::print("{}\n", json.dump());
 }
 
-void print_text(const Options& o, const Measured& m, double gflops) {
+void print_text(const Options&, const Measured& m, double gflops) {
   fmt::print("latency       {:.3f} ms median, {:.3f} ms p95, {} runs\n", m.median_ms, m.p95_ms,
              m.runs);
   fmt::print("arithmetic    {:.2f} GFLOP/s, {:.1f} % of the roof of {:.1f}\n", gflops,
@@ -161,7 +170,7 @@ void print_text(const Options& o, const Measured& m, double gflops) {
   fmt::print("compilation   {:.1f} ms; first result after {:.1f} ms\n", m.compile_ms,
              m.first_result_ms);
   fmt::print("peak memory   {:.1f} MiB\n", static_cast<double>(m.peak_bytes) / (1 << 20));
-  fmt::print("threads       {}, backend {}\n", m.threads, o.compute.backend);
+  fmt::print("threads       {}, backend {}\n", m.threads, m.backend);
 }
 
 int run(const Options& o) {

@@ -2,7 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "backends/library.h"
+#include "ir/graph_text.h"
 #include "runtime/files.h"
+#include "runtime/train/run_folder.h"
 #include "tools/cli.h"
 #include "tools/stages.h"
 
@@ -21,18 +24,49 @@ void emit_text(const ModelFile& file, const DimBinding& dims, const Options& o) 
   write_file_atomically(o.out, std::string_view(show_stage(file, dims, o.emit, "text")));
 }
 
-void emit_unsupported(const ModelFile&, const DimBinding&, const Options& o) {
-  fail_unsupported("--emit {} is not in this version; it has graph, kernels and program", o.emit);
+// With the weights inside, so that it is a model again.
+void emit_graph(const ModelFile& file, const DimBinding&, const Options& o) {
+  write_file_atomically(o.out, std::string_view(print_graph(freeze(file.model))));
+}
+
+// How a run's library reads texts; nothing for other models.
+std::optional<TextFrontEnd> text_front_end(const ModelFile& file) {
+  if (!train::is_run_folder(file.path)) return std::nullopt;
+  const train::Run run = train::read_run(file.path);
+  TextFrontEnd text;
+  for (int32_t id = 2; id < run.vocabulary.size(); ++id)
+    text.words.emplace_back(run.vocabulary.word(id));
+  text.length = run.config.text.maxlen;
+  text.pad_after = run.config.text.pad.padding == data::Side::Post;
+  text.cut_after = run.config.text.pad.truncating == data::Side::Post;
+  return text;
+}
+
+template <LibraryKind kind>
+void emit_library(const ModelFile& file, const DimBinding& dims, const Options& o) {
+  const DimBinding all = all_dims(file, dims);
+  LibraryOptions library;
+  library.name = c_identifier(std::filesystem::path(o.out).stem().string());
+  library.kind = kind;
+  library.comment = "made by `lathe compile` from " + file.path;
+  if (all == all_dims(file, {})) library.text = text_front_end(file);
+  const CompileOptions options = compile_options(Compute{}, all);
+  library.target = options.target;
+  write_library(compile_program(freeze(file.model), options), library, o.out);
 }
 
 struct Form {
   std::string_view name;
   Emitter emit;
 };
-constexpr Form kForms[] = {{"so", emit_unsupported},     {"obj", emit_unsupported},
-                           {"header", emit_unsupported}, {"llvm", emit_unsupported},
-                           {"asm", emit_unsupported},    {"graph", emit_text},
-                           {"kernels", emit_text},       {"program", emit_text}};
+constexpr Form kForms[] = {{"so", emit_library<LibraryKind::SharedLibrary>},
+                           {"obj", emit_library<LibraryKind::Object>},
+                           {"header", emit_library<LibraryKind::Header>},
+                           {"llvm", emit_library<LibraryKind::Llvm>},
+                           {"asm", emit_library<LibraryKind::Assembly>},
+                           {"graph", emit_graph},
+                           {"kernels", emit_text},
+                           {"program", emit_text}};
 
 std::vector<std::string> form_names() {
   std::vector<std::string> out;

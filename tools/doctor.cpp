@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "backends/select.h"
+#include "backends/llvm_module.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
 #include "tools/cli.h"
@@ -12,15 +12,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Whether the module that holds LLVM can be opened; the reason where it cannot.
+// The version of LLVM; where its module cannot be opened, the reason.
 std::string llvm_state() {
   if (!LATHE_HAS_LLVM) return "not built (LATHE_LLVM=OFF)";
-  try {
-    select_kernels(Program{}, detect_cpu().target, Backend::Llvm, 1);
-    return "available";
-  } catch (const Error& e) {
-    return e.what();
-  }
+  const Result<LlvmBackend*> llvm = LlvmBackend::open();
+  return llvm ? std::string((*llvm)->llvm_version()) : llvm.error();
 }
 
 ordered_json roof_json(ThreadPool& pool, int threads, Isa isa) {

@@ -37,37 +37,6 @@ std::string node_line(const Graph& g, uint32_t id, const std::string& indent) {
   return out + "\n";
 }
 
-std::string role_text(InputRole role) {
-  switch (role) {
-    case InputRole::Data: return "input";
-    case InputRole::Parameter: return "parameter";
-    case InputRole::State: return "state";
-  }
-  __builtin_unreachable();
-}
-
-std::string outline(const Graph& g, const std::string& indent) {
-  std::string out;
-  for (const GraphInput& in : g.inputs())
-    out += fmt::format("{}{} {} {} : {}\n", indent, role_text(in.role), value_text(in.value),
-                       in.name, in.type.text());
-  std::set<uint32_t> inputs;
-  for (const GraphInput& in : g.inputs()) inputs.insert(in.value.node);
-  for (uint32_t id = 0; id < g.nodes().size(); ++id) {
-    if (inputs.contains(id)) continue;
-    out += node_line(g, id, indent);
-    for (const Region& region : g.nodes()[id].regions)
-      out += indent + "  {\n" + outline(*region, indent + "    ") + indent + "  }\n";
-  }
-  for (const GraphOutput& o : g.outputs()) {
-    const std::string updates =
-        o.updates < 0 ? "" : " updates " + g.inputs()[static_cast<size_t>(o.updates)].name;
-    out += fmt::format("{}output {} {} : {}{}\n", indent, value_text(o.value), o.name,
-                       g.type(o.value).text(), updates);
-  }
-  return out;
-}
-
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -121,7 +90,10 @@ bool is_small_constant(const Node& n) {
 
 std::string group_title(const Graph& g, const FusionGroup& group) {
   std::string out;
-  for (const uint32_t id : group.nodes) out += (out.empty() ? "" : " ") + title(g.nodes()[id]);
+  for (const uint32_t id : group.nodes) {
+    if (!out.empty()) out += ' ';
+    out += title(g.nodes()[id]);
+  }
   return out;
 }
 
@@ -135,8 +107,6 @@ void sources(const Graph& g, uint32_t id, const std::map<uint32_t, std::string>&
 }
 
 }  // namespace
-
-std::string outline(const Graph& g) { return "graph " + g.name() + "\n" + outline(g, "  "); }
 
 std::string outline(const Graph& g, const FusionPlan& plan) {
   std::string out = "graph " + g.name() + "\n";

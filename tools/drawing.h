@@ -1,4 +1,4 @@
-// Graphs for people: outlines in text and drawings in Graphviz' dot.
+// Graphs for people: fusion groups in text, and drawings in Graphviz' dot.
 #pragma once
 
 #include <string>
@@ -8,9 +8,8 @@
 
 namespace lathe::tools {
 
-// One line a node in order, regions indented: "%3 = dot_general(%1, %2) : f32[2,4]  // dense".
-std::string outline(const Graph& g);
-// The groups of a fusion plan in execution order with their nodes.
+// The groups of a fusion plan in execution order, a line for each node:
+// "%3 = dot_general(%1, %2) : f32[2,4]  // dense".
 std::string outline(const Graph& g, const FusionPlan& plan);
 
 // Regions are named, not drawn; scalar constants are left out.

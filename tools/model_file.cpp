@@ -7,6 +7,8 @@
 #include <filesystem>
 
 #include "frontend/keras/load.h"
+#include "ir/graph_text.h"
+#include "runtime/files.h"
 #include "runtime/train/run_folder.h"
 #include "tools/cli.h"
 
@@ -30,13 +32,19 @@ ModelFile load_run(const std::string& path, nn::Mode mode, uint64_t seed) {
   return out;
 }
 
+ModelFile load_text(const std::string& path) {
+  Result<Graph> graph = parse_graph(read_text_file(path));
+  if (!graph) fail("{}:{}", path, graph.error());
+  return {path, {*std::move(graph), {}}, {}};
+}
+
 }  // namespace
 
 ModelFile load_model(const std::string& path, nn::Mode mode, uint64_t seed) {
   if (fs::is_directory(path)) return load_run(path, mode, seed);
   const std::string extension = fs::path(path).extension().string();
-  if (extension == ".onnx" || extension == ".gir")
-    fail_unsupported("{}: {} files cannot be read in this version", path, extension);
+  if (extension == ".gir") return load_text(path);
+  if (extension == ".onnx") fail_unsupported("{}: ONNX files cannot be read in this version", path);
   if (extension != ".json" && extension != ".keras" && extension != ".h5" && extension != ".hdf5")
     fail(
         "{}: not a model by its name; expected .keras, .h5, a Keras configuration in .json, or a "

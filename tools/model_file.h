@@ -15,7 +15,8 @@ struct ModelFile {
   DimBinding dims;  // what the file fixes of the model's free dims: the length of a run's texts
 };
 
-// A RUN folder, .keras, .h5 or a Keras configuration in .json; what the others are is said by name.
+// A RUN folder, .keras, .h5, a Keras configuration in .json, or Lathe's own text in .gir, which
+// holds weights as constants only (what `compile --emit graph` writes). Others are refused by name.
 // Weights that the file does not hold are those of a new model under `seed`.
 ModelFile load_model(const std::string& path, nn::Mode mode = nn::Mode::Inference,
                      uint64_t seed = 0);

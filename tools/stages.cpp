@@ -1,5 +1,6 @@
 #include "tools/stages.h"
 
+#include "ir/graph_text.h"
 #include "ir/kernel_text.h"
 #include "passes/fuse.h"
 #include "passes/pipeline.h"
@@ -27,7 +28,8 @@ std::string drawn(std::string dot_text, std::string_view format) {
 std::string show_stage(const ModelFile& file, const DimBinding& given, std::string_view stage,
                        std::string_view format) {
   const Graph& g = file.model.graph;
-  if (stage == "graph") return format == "text" ? outline(g) : drawn(dot(g), format);
+  if (stage == "graph")
+    return format == "text" ? print_graph(g, {.elide_constants = true}) : drawn(dot(g), format);
   const Graph bound = bind_dims(g, all_dims(file, given));
   if (stage == "fused") {
     const Graph optimized = optimize(bound);
