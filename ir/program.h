@@ -13,6 +13,8 @@ struct Program {
   Plan plan;
 };
 
+// For people: buffers, ports and steps, then each kernel with its schedule. Bytes everywhere;
+// `b3+64*l0` is buffer 3 at 64 bytes times the iteration of loop 0.
 std::string print_program(const Program& p);
 
 }  // namespace lathe

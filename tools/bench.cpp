@@ -1,0 +1,207 @@
+// lathe bench: how fast a model runs here, and how far that is from the machine's roof.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "backends/llvm_module.h"
+#include "frontend/optimizers.h"
+#include "runtime/cpu.h"
+#include "runtime/roof.h"
+#include "tools/classifier.h"
+#include "tools/cli.h"
+#include "tools/random_feeds.h"
+#include "tools/work.h"
+
+namespace lathe::tools {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kLeastRuns = 5, kMostRuns = 1'000'000;
+constexpr uint64_t kSeed = 1;
+
+struct Options {
+  std::string model, loss, optimizer = "adam";
+  std::vector<std::string> dims;
+  double min_time = 1;
+  bool train = false, json = false;
+  Compute compute;
+};
+
+struct Measured {
+  double median_ms = 0, p95_ms = 0, compile_ms = 0, first_result_ms = 0;
+  size_t runs = 0;
+  int threads = 0;
+  std::string backend;
+  Work work;
+  Roof roof;
+  int64_t peak_bytes = 0;
+};
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// The backend that `auto` comes to.
+std::string used_backend(const Compute& compute) {
+  if (compute.backend != name(Backend::Auto)) return compute.backend;
+  return std::string(name(LlvmBackend::open() ? Backend::Llvm : Backend::Simd));
+}
+
+int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+// The graph that is measured, and a value for each of its inputs.
+struct Subject {
+  Graph graph;
+  DimBinding dims;
+  Feeds values;
+};
+
+Subject inference_subject(const Options& o) {
+  const ModelFile file = load_model(o.model);
+  Subject s{file.model.graph, all_dims(file, parse_dims(o.dims)), file.model.weights};
+  Feeds feeds;
+  add_random_feeds(file, s.dims, kSeed, feeds);
+  s.values.merge(feeds);
+  return s;
+}
+
+Subject training_subject(const Options& o) {
+  const ModelFile file = load_model(o.model, nn::Mode::Training, kSeed);
+  const Graph& g = file.model.graph;
+  if (g.outputs().empty()) fail("{}: the model has no output to train on", o.model);
+  const TensorType& answer = g.type(g.outputs()[0].value);
+  const bool binary = answer.rank() == 2 && answer.shape[1] == Dim(1);
+  const std::string loss = !o.loss.empty() ? o.loss
+                           : binary        ? "binary_crossentropy"
+                                           : "sparse_categorical_crossentropy";
+  const Objective objective = find_objective(loss);
+  TrainingSpec spec;
+  spec.loss = objective.loss;
+  spec.accuracy = objective.accuracy;
+  spec.target = objective.target(answer);
+  spec.optimizer = find_optimizer(o.optimizer);
+  Subject s{train_step(g, spec), all_dims(file, parse_dims(o.dims)), {}};
+  for (const auto& [name, tensor] : file.model.weights) s.values[name] = tensor.clone();
+  Feeds feeds;
+  add_random_feeds(file, s.dims, kSeed, feeds);
+  s.values.merge(feeds);
+  for (const GraphInput& in : s.graph.inputs())
+    if (!s.values.contains(in.name))
+      s.values[in.name] = Tensor::zeros(in.type.dtype, in.type.shape.bind(s.dims).static_dims());
+  s.values[std::string(kLearningRateInput)] = Tensor::scalar(1e-3f);
+  return s;
+}
+
+double percentile(const std::vector<double>& sorted, double share) {
+  const auto last = static_cast<double>(sorted.size() - 1);
+  return sorted[static_cast<size_t>(share * last + 0.5)];
+}
+
+void time_runs(Executable& executable, const std::vector<Tensor>& inputs, double min_seconds,
+               Measured& m) {
+  std::vector<double> times;
+  const Clock::time_point start = Clock::now();
+  while (times.size() < kLeastRuns ||
+         (milliseconds_since(start) < min_seconds * 1e3 && times.size() < kMostRuns)) {
+    const Clock::time_point begin = Clock::now();
+    executable.run(inputs);
+    times.push_back(milliseconds_since(begin));
+  }
+  std::sort(times.begin(), times.end());
+  m.median_ms = percentile(times, 0.5);
+  m.p95_ms = percentile(times, 0.95);
+  m.runs = times.size();
+}
+
+Measured measure(const Options& o) {
+  Measured m;
+  const Clock::time_point start = Clock::now();
+  const Subject s = o.train ? training_subject(o) : inference_subject(o);
+  const CompileOptions options = shared_options(o.compute, s.dims);
+  m.threads = options.threads;
+  const Clock::time_point compile_start = Clock::now();
+  const Program program = compile_program(s.graph, options);
+  const auto executable = make_executable(program, options);
+  m.compile_ms = milliseconds_since(compile_start);
+  const std::vector<Tensor> inputs = arguments(executable->inputs(), s.values, {});
+  executable->run(inputs);
+  m.first_result_ms = milliseconds_since(start);
+  time_runs(*executable, inputs, o.min_time, m);
+  m.backend = used_backend(o.compute);
+  m.work = count_work(program);
+  m.peak_bytes = peak_memory();  // before the roof's own arrays
+  m.roof = measure_roof(*options.pool, m.threads, options.target.isa);
+  return m;
+}
+
+void print_json(const Options& o, const Measured& m, double gflops) {
+  const nlohmann::ordered_json json = {{"median_ms", m.median_ms},
+                                       {"p95_ms", m.p95_ms},
+                                       {"gflops", gflops},
+                                       {"roof_share", gflops / m.roof.gflops},
+                                       {"compile_ms", m.compile_ms},
+                                       {"first_result_ms", m.first_result_ms},
+                                       {"peak_bytes", m.peak_bytes},
+                                       {"threads", m.threads},
+                                       {"backend", m.backend},
+                                       {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
+                                       {"flops", m.work.flops},
+                                       {"runs", m.runs},
+                                       {"roof_gflops", m.roof.gflops},
+                                       {"train", o.train}};
+  fmt::print("{}\n", json.dump());
+}
+
+void print_text(const Options&, const Measured& m, double gflops) {
+  fmt::print("latency       {:.3f} ms median, {:.3f} ms p95, {} runs\n", m.median_ms, m.p95_ms,
+             m.runs);
+  fmt::print("arithmetic    {:.2f} GFLOP/s, {:.1f} % of the roof of {:.1f}\n", gflops,
+             100 * gflops / m.roof.gflops, m.roof.gflops);
+  fmt::print("data          {:.2f} GB/s of inputs, weights and outputs; memory gives {:.1f}\n",
+             m.work.bytes / m.median_ms / 1e6, m.roof.read_gbs);
+  fmt::print("compilation   {:.1f} ms; first result after {:.1f} ms\n", m.compile_ms,
+             m.first_result_ms);
+  fmt::print("peak memory   {:.1f} MiB\n", static_cast<double>(m.peak_bytes) / (1 << 20));
+  fmt::print("threads       {}, backend {}\n", m.threads, m.backend);
+}
+
+int run(const Options& o) {
+  const Measured m = measure(o);
+  const double gflops = m.work.flops / m.median_ms / 1e6;
+  (o.json ? print_json : print_text)(o, m, gflops);
+  return kDone;
+}
+
+Action setup(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
+  app.add_option("--min-time", o->min_time, "Seconds to measure for, at least")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  app.add_flag("--train", o->train, "One step of training instead of one evaluation");
+  app.add_option("--loss", o->loss, "With --train (default: what suits the output)")
+      ->check(CLI::IsMember(objective_names()));
+  app.add_option("--optimizer", o->optimizer, "With --train")
+      ->check(CLI::IsMember(optimizer_names(), CLI::ignore_case))
+      ->capture_default_str();
+  add_compute_options(app, o->compute);
+  app.add_flag("--json", o->json, "One JSON object");
+  return [o] { return run(*o); };
+}
+
+}  // namespace
+
+const Verb kBench = {"bench", "Latency, throughput and share of the machine's roof",
+                     "lathe bench model.keras --dim batch=32 --dim length=100 --threads 2 --json",
+                     setup};
+
+}  // namespace lathe::tools

@@ -1,0 +1,108 @@
+#include "tools/compute.h"
+
+#include <fmt/format.h>
+
+#include <CLI/Validators.hpp>
+#include <algorithm>
+
+#include "ir/eval.h"
+#include "passes/rebuild.h"
+
+namespace lathe::tools {
+namespace {
+
+constexpr std::string_view kReference = "eval";
+
+void check_feeds(const ModelFile& file, const Feeds& feeds) {
+  const std::vector<GraphInput> inputs = data_inputs(file.model.graph);
+  std::vector<std::string> names;
+  for (const GraphInput& in : inputs) {
+    names.push_back(fmt::format("{} {}", in.name, in.type.text()));
+    if (!feeds.contains(in.name))
+      fail("{}: input '{}' ({}) is not given; give it with --input {}=FILE.npy, or --random SEED",
+           file.path, in.name, in.type.text(), in.name);
+  }
+  if (feeds.size() == inputs.size()) return;
+  for (const auto& [name, tensor] : feeds)
+    if (std::none_of(inputs.begin(), inputs.end(), [&](const auto& in) { return in.name == name; }))
+      fail("{}: the model has no input '{}'; its inputs: {}", file.path, name,
+           fmt::join(names, ", "));
+}
+
+std::vector<Tensor> evaluate_reference(const Graph& bound, const Feeds& weights,
+                                       const Feeds& feeds) {
+  std::vector<Port> ports;
+  for (const GraphInput& in : bound.inputs())
+    ports.push_back({in.name, in.type.dtype, in.type.shape.static_dims()});
+  const std::vector<Tensor> inputs = arguments(ports, weights, feeds);
+  for (size_t i = 0; i < ports.size(); ++i)
+    if (inputs[i].dims() != ports[i].dims)
+      fail("input '{}' is {}, expected {}", ports[i].name, inputs[i].type_text(),
+           bound.inputs()[i].type.text());
+  return evaluate(bound, inputs);
+}
+
+}  // namespace
+
+void add_compute_options(CLI::App& app, Compute& compute, bool reference) {
+  app.add_option("--threads", compute.threads, "Threads (default: all this process may use)")
+      ->check(CLI::Range(1, 4096));
+  std::vector<std::string> names = {"auto", "llvm", "simd", "interpreter"};
+  if (reference) names.emplace_back(kReference);
+  app.add_option("--backend", compute.backend, "What runs the kernels")
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
+}
+
+CompileOptions compile_options(const Compute& compute, const DimBinding& dims) {
+  CompileOptions o = lathe::compile_options();
+  if (compute.threads > 0) o.threads = compute.threads;
+  o.backend = parse_backend(compute.backend).value();
+  o.dims = dims;
+  return o;
+}
+
+std::vector<Tensor> arguments(const std::vector<Port>& ports, const Feeds& weights,
+                              const Feeds& feeds) {
+  std::vector<Tensor> out;
+  for (const Port& port : ports) {
+    const auto weight = weights.find(port.name);
+    const auto feed = feeds.find(port.name);
+    LATHE_ASSERT(weight != weights.end() || feed != feeds.end(), "no value for '{}'", port.name);
+    out.push_back(weight != weights.end() ? weight->second : feed->second);
+  }
+  return out;
+}
+
+Tensor converted(const Tensor& t, DType dtype) {
+  if (t.dtype() == dtype) return t;
+  Tensor out = Tensor::empty(dtype, t.dims());
+  for (int64_t i = 0; i < t.size(); ++i) out.set(i, t.at(i));
+  return out;
+}
+
+std::vector<NamedTensor> run_model(const ModelFile& file, Feeds feeds, const Compute& compute,
+                                   const DimBinding& given) {
+  check_feeds(file, feeds);
+  check_weights(file.model);
+  DimBinding dims = given;
+  for (const GraphInput& in : data_inputs(file.model.graph)) {
+    Tensor& feed = feeds.at(in.name);
+    feed = converted(feed, in.type.dtype);
+    infer_dims(in, feed.dims(), dims);
+  }
+  dims = all_dims(file, dims);
+  std::vector<Tensor> results;
+  if (compute.backend == kReference) {
+    results = evaluate_reference(bind_dims(file.model.graph, dims), file.model.weights, feeds);
+  } else {
+    const auto executable = compile(file.model.graph, compile_options(compute, dims));
+    results = executable->run(arguments(executable->inputs(), file.model.weights, feeds));
+  }
+  std::vector<NamedTensor> out;
+  for (size_t i = 0; i < results.size(); ++i)
+    out.push_back({file.model.graph.outputs()[i].name, results[i]});
+  return out;
+}
+
+}  // namespace lathe::tools

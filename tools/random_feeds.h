@@ -1,0 +1,13 @@
+// Inputs for trying and measuring models.
+#pragma once
+
+#include "tools/compute.h"
+
+namespace lathe::tools {
+
+// Adds a tensor for each data input that `feeds` lacks: floats uniform in [0, 1), integers in
+// [0, 10), booleans. It depends on the seed, the input's name and its shape; free dims take their
+// values from `given` and the feeds that are there.
+void add_random_feeds(const ModelFile& file, const DimBinding& given, uint64_t seed, Feeds& feeds);
+
+}  // namespace lathe::tools

@@ -1,0 +1,84 @@
+// lathe run: one evaluation.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "ir/base/philox.h"
+#include "runtime/npy.h"
+#include "runtime/npz.h"
+#include "tools/cli.h"
+#include "tools/compute.h"
+#include "tools/random_feeds.h"
+
+namespace lathe::tools {
+namespace {
+
+constexpr int64_t kShown = 8;
+
+struct Options {
+  std::string model, out;
+  std::vector<std::string> inputs, dims;
+  std::optional<uint64_t> random;
+  Compute compute;
+  bool json = false;
+};
+
+Feeds read_inputs(const std::vector<std::string>& texts) {
+  Feeds feeds;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      throw UsageError(fmt::format("--input {}: expected NAME=FILE.npy", text));
+    feeds[text.substr(0, equals)] = read_npy(text.substr(equals + 1));
+  }
+  return feeds;
+}
+
+std::string values_text(const Tensor& t) {
+  std::string out;
+  for (int64_t i = 0; i < std::min(t.size(), kShown); ++i)
+    out += fmt::format("{}{:.6g}", i == 0 ? "" : " ", t.at(i));
+  return t.size() > kShown ? out + " .." : out;
+}
+
+nlohmann::json values_json(const Tensor& t) {
+  nlohmann::json values = nlohmann::json::array();
+  for (int64_t i = 0; i < std::min(t.size(), kShown); ++i) values.push_back(t.at(i));
+  return {{"type", t.type_text()}, {"first", values}};
+}
+
+int run(const Options& o) {
+  const ModelFile file = load_model(o.model);
+  const DimBinding dims = parse_dims(o.dims);
+  Feeds feeds = read_inputs(o.inputs);
+  if (o.random) add_random_feeds(file, dims, *o.random, feeds);
+  const std::vector<NamedTensor> outputs = run_model(file, std::move(feeds), o.compute, dims);
+  if (!o.out.empty()) write_npz(o.out, outputs);
+  nlohmann::ordered_json json = {{"outputs", nlohmann::ordered_json::object()}};
+  for (const NamedTensor& t : outputs) {
+    if (o.json) json["outputs"][t.name] = values_json(t.tensor);
+    else fmt::print("{} {} {}\n", t.name, t.tensor.type_text(), values_text(t.tensor));
+  }
+  if (o.json) fmt::print("{}\n", json.dump());
+  return kDone;
+}
+
+Action setup(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--input", o->inputs, "NAME=FILE.npy, once for each input")
+      ->allow_extra_args(false);
+  app.add_option("--random", o->random, "Seed of random values for the inputs not given");
+  app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
+  app.add_option("-o,--output", o->out, "OUT.npz: where all outputs are written");
+  add_compute_options(app, o->compute, true);
+  app.add_flag("--json", o->json, "One JSON object");
+  return [o] { return run(*o); };
+}
+
+}  // namespace
+
+const Verb kRun = {"run", "Evaluate a model once",
+                   "lathe run model.keras --input image=digit.npy -o answer.npz", setup};
+
+}  // namespace lathe::tools
