@@ -81,9 +81,11 @@ TEST_CASE("a training that stops after an epoch goes on to the same bits") {
   {
     Training half;
     half.run(2);
-    train::RunWriter(scratch.path("run"))
-        .save({"{}", {{}, {"0", "1"}, {}}, data::Vocabulary({"a"})}, half.state,
-              testing::tiny_weights());
+    train::Run run;
+    run.model_json = "{}";
+    run.config.labels = {"0", "1"};
+    run.config.training.examples = half.dataset.size();
+    train::RunWriter(scratch.path("run")).save(run, half.state, testing::tiny_weights());
   }
   Training resumed;
   resumed.state = train::read_checkpoint(scratch.path("run"));
