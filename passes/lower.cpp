@@ -49,7 +49,8 @@ std::string group_label(const Graph& g, const FusionGroup& group) {
   std::string out;
   for (uint32_t id : group.nodes) {
     if (out.size() > 60) return out + "..";
-    out += (out.empty() ? "" : "+") + std::string(op_def(g.nodes()[id].op).name);
+    if (!out.empty()) out.append("+");
+    out.append(op_def(g.nodes()[id].op).name);
   }
   return out;
 }
