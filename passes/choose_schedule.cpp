@@ -48,8 +48,10 @@ KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
   const int64_t unit_extent = k.par[static_cast<size_t>(unit)];
   const int64_t other = best < 0 ? 1 : k.par[static_cast<size_t>(best)];
   const bool contraction = k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
-  // Few rows: splitting columns keeps the register tiles whole (measured in performance.md).
-  const bool columns = other < 8 || (contraction && other <= 64 && unit_extent >= 128);
+  // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
+  // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.
+  const bool columns = other < 8 || (contraction && unit_extent >= 128 &&
+                                     other <= std::max<int64_t>(64, unit_extent));
   s.parallel = columns ? unit : best;
   const int64_t extent = columns ? unit_extent : other;
   const int64_t quantum =

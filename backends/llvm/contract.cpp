@@ -5,7 +5,17 @@
 //     for blocks of m                as much of a as stays in L2
 //       for panels of n              pack b[.., k, n0 .. n0 + width)
 //         for inner ivs
-//           for tiles of m           tile(args, panel, ivs..)
+//           for tiles of m           tile(args, panel, sums, ivs..)
+//
+// Long reductions run block by block (plan.steps): the sums of a block of rows and columns wait in
+// memory, each goes on where the block before left it, and the epilogue follows the last. The order
+// of the additions is the same.
+//
+//   for outer ivs, blocks of m, blocks of n
+//     for blocks of k
+//       for panels of n              pack b[.., k0 .. k0 + steps, n0 .. n0 + width)
+//         for tiles of m             tile: sums += ..
+//     for panels of n, tiles of m    tile.end: epilogue of the sums
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -43,9 +53,18 @@ class Contraction {
       scratch->setAlignment(llvm::Align(64));
       panel_ = scratch;
     }
+    sums_ = llvm::ConstantPointerNull::get(b_.getPtrTy());
+    if (p_.steps > 0) {
+      llvm::Type* element = loops_.ops().type(k_.reductions[0].type, 1);
+      auto* sums =
+          b_.CreateAlloca(element, b_.getInt64(static_cast<uint64_t>(p_.block * p_.columns)));
+      sums->setAlignment(llvm::Align(64));
+      sums_ = sums;
+    }
     over(p_.outer, 0, [&] { blocks(); });
     b_.CreateRetVoid();
-    return fmt::format("contract {}x{}{}", p_.rows, p_.width(), p_.pack ? " packed" : "");
+    return fmt::format("contract {}x{}{}{}", p_.rows, p_.width(), p_.pack ? " packed" : "",
+                       p_.steps > 0 ? fmt::format(" k{}", k_.steps()) : "");
   }
 
  private:
@@ -88,13 +107,58 @@ class Contraction {
 
   using Rows = std::function<void(const Columns&)>;
 
+  // What a tile function does with its sums.
+  enum class Stage : uint8_t { Whole, Sum, End };
+
+  // A range of columns; count -1: known at run time only.
+  struct Span {
+    Value *begin, *end;
+    int64_t count;
+  };
+
+  Span all_columns() {
+    return {begin_of(p_.n), end_of(p_.n), p_.n == s_.parallel ? -1 : extent(p_.n)};
+  }
+
+  // Every panel for the rows from `first` on: the whole reduction, or its blocks one by one.
+  void through(Value* first, const Rows& rows) {
+    if (p_.steps == 0) return panels(all_columns(), rows);
+    first_row_ = first;
+    const auto block = [&](const Span& span) {
+      first_column_ = span.begin;
+      const auto k = static_cast<SymbolId>(k_.par.size() - 1);
+      stage_ = Stage::Sum;
+      step_through(k, loops_.i64(0), loops_.i64(extent(k)), 1, [&] { panels(span, rows); });
+      stage_ = Stage::End;
+      panels(span, rows);
+      stage_ = Stage::Whole;
+    };
+    const Span all = all_columns();
+    if (all.count < 0) {
+      loops_.loop(all.begin, all.end, p_.columns, false, [&](Value* begin) {
+        Value* end = b_.CreateAdd(begin, loops_.i64(p_.columns));
+        Value* over = b_.CreateICmpSGT(end, all.end);
+        block({begin, b_.CreateSelect(over, all.end, end), -1});
+      });
+      return;
+    }
+    const int64_t rest = all.count % p_.columns;
+    Value* main = loops_.i64(all.count - rest);
+    if (all.count > rest)
+      loops_.loop(all.begin, main, p_.columns, true, [&](Value* begin) {
+        block({begin, b_.CreateAdd(begin, loops_.i64(p_.columns)), p_.columns});
+      });
+    if (rest > 0) block({main, all.end, rest});
+  }
+
   // Blocks of rows that stay in L2 while all panels pass.
   void blocks() {
-    if (p_.m < 0) return panels([&](const Columns& c) { call(tile_function(1, c)); });
+    if (p_.m < 0)
+      return panels(all_columns(), [&](const Columns& c) { call(tile_function(1, c)); });
     const int64_t block = p_.block;
     const auto whole = [&](int64_t count) {
       Value* first = ivs_[static_cast<size_t>(p_.m)];
-      panels([this, first, count](const Columns& c) { split(first, count, c); });
+      through(first, [this, first, count](const Columns& c) { split(first, count, c); });
     };
     Value *begin = begin_of(p_.m), *end = end_of(p_.m);
     if (p_.m != s_.parallel) {
@@ -110,25 +174,26 @@ class Contraction {
     Value* last = b_.CreateSub(end, b_.CreateSRem(over_end, loops_.i64(base)));
     // Once, if at all: what is left of a block, in tiles of one height and then single rows.
     step_through(p_.m, main, end, block, [&] {
-      panels([&](const Columns& c) {
-        step_through(p_.m, main, last, base,
-                     [&] { call(tile_function(static_cast<int>(base), c)); });
-        if (base > 1) step_through(p_.m, last, end, 1, [&] { call(tile_function(1, c)); });
+      through(main, [&](const Columns& c) {
+        step_through(p_.m, main, last, base, [&] { call_tile(static_cast<int>(base), c); });
+        if (base > 1) step_through(p_.m, last, end, 1, [&] { call_tile(1, c); });
       });
     });
   }
 
-  void panels(const Rows& rows) {
+  void panels(const Span& span, const Rows& rows) {
     const Columns whole{p_.parts, p_.lanes, 0};
-    const int64_t n = extent(p_.n), width = p_.width(), rest = n % width;
+    const int64_t width = p_.width(), n = span.count < 0 ? extent(p_.n) : span.count;
+    const int64_t rest = n % width;
     const Columns last{static_cast<int>((rest + p_.lanes - 1) / p_.lanes), p_.lanes,
                        static_cast<int>(rest % p_.lanes)};
-    if (p_.n != s_.parallel) {
-      step_through(p_.n, loops_.i64(0), loops_.i64(n - rest), width, [&] { panel(whole, rows); });
-      step_through(p_.n, loops_.i64(n - rest), loops_.i64(n), rest, [&] { panel(last, rows); });
+    Value *begin = span.begin, *end = span.end;
+    if (span.count >= 0) {
+      Value* main = b_.CreateAdd(begin, loops_.i64(n - rest));
+      if (n > rest) step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
+      if (rest > 0) step_through(p_.n, main, end, rest, [&] { panel(last, rows); });
       return;
     }
-    Value *begin = begin_of(p_.n), *end = end_of(p_.n);
     Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(width));
     Value* main = b_.CreateSub(end, over_end);
     step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
@@ -143,7 +208,7 @@ class Contraction {
   }
 
   void panel(const Columns& c, const Rows& rows) {
-    if (p_.pack && c.lanes > 1) call(pack_function(c));
+    if (p_.pack && c.lanes > 1 && stage_ != Stage::End) call(pack_function(c));
     over(p_.inner, 0, [&] { rows(c); });
   }
 
@@ -155,19 +220,35 @@ class Contraction {
     Value* end = b_.CreateAdd(begin, loops_.i64(count));
     if (taller > 0)
       step_through(p_.m, begin, middle, base + 1,
-                   [&] { call(tile_function(static_cast<int>(base) + 1, c)); });
-    step_through(p_.m, middle, end, base, [&] { call(tile_function(static_cast<int>(base), c)); });
+                   [&] { call_tile(static_cast<int>(base) + 1, c); });
+    step_through(p_.m, middle, end, base, [&] { call_tile(static_cast<int>(base), c); });
   }
 
-  void call(llvm::Function* f) {
-    std::vector<Value*> args = {f_->getArg(0), panel_};
+  void call_tile(int rows, const Columns& c) {
+    Value* sums = sums_;
+    if (p_.steps > 0) {  // panels one after the other, of rows as wide as the panel
+      const auto from = [&](SymbolId iv, Value* first, int64_t step) {
+        Value* at = b_.CreateSub(ivs_[static_cast<size_t>(iv)], first);
+        return b_.CreateMul(at, loops_.i64(step));
+      };
+      Value* at =
+          b_.CreateAdd(from(p_.n, first_column_, p_.block), from(p_.m, first_row_, c.width()));
+      sums = b_.CreateGEP(loops_.ops().type(k_.reductions[0].type, 1), sums_, at);
+    }
+    call(tile_function(rows, c), sums);
+  }
+
+  void call(llvm::Function* f) { call(f, sums_); }
+
+  void call(llvm::Function* f, Value* sums) {
+    std::vector<Value*> args = {f_->getArg(0), panel_, sums};
     for (Value* iv : ivs_) args.push_back(iv ? iv : loops_.i64(0));
     b_.CreateCall(f, args);
   }
 
   llvm::Function* inner_function(const std::string& suffix) {
-    std::vector<llvm::Type*> types(2, b_.getPtrTy());
-    types.resize(2 + ivs_.size(), b_.getInt64Ty());
+    std::vector<llvm::Type*> types(kFirstIv, b_.getPtrTy());
+    types.resize(kFirstIv + ivs_.size(), b_.getInt64Ty());
     return make_function(*f_->getParent(), llvm::FunctionType::get(b_.getVoidTy(), types, false),
                          f_->getName().str() + suffix, true, target_);
   }
@@ -175,7 +256,7 @@ class Contraction {
   // Levels as every inner function has them: the parallel ivs are arguments.
   void prepare(Emitter& e, llvm::Function* f, int post_end) {
     for (size_t i = 0; i < ivs_.size(); ++i)
-      e.set_symbol(static_cast<SymbolId>(i), f->getArg(static_cast<unsigned>(2 + i)));
+      e.set_symbol(static_cast<SymbolId>(i), f->getArg(static_cast<unsigned>(kFirstIv + i)));
     const int reds = static_cast<int>(k_.red.size());
     for (int i = 0; i < reds; ++i) e.set_level(k_.red_symbol(i), i + 1);
     e.set_ends(reds, post_end);
@@ -204,13 +285,13 @@ class Contraction {
   }
 
   llvm::Function* tile_function(int rows, const Columns& c) {
-    llvm::Function*& f = tiles_[{rows, c}];
+    llvm::Function*& f = tiles_[{stage_, rows, c}];
     if (f) return f;
-    f = inner_function(fmt::format(".tile{}x{}{}", rows, c.width(), c.tail ? "t" : ""));
+    f = inner_function(fmt::format(".tile{}x{}{}{}", rows, c.width(), c.tail ? "t" : "",
+                                   stage_ == Stage::End ? ".end" : ""));
     llvm::IRBuilder<> b(llvm::BasicBlock::Create(f->getContext(), "entry", f));
     Emitter e(b, *f_->getParent(), target_, a_, f->getArg(0));
     prepare(e, f, 0);
-    if (p_.pack && c.lanes > 1) e.redirect(p_.b, f->getArg(1), panel_offset(k_, c.width()), 0, 1);
     const Tile tile{.row = p_.m,
                     .rows = rows,
                     .vec = p_.n,
@@ -219,55 +300,96 @@ class Contraction {
                     .tail = c.tail,
                     .acc_vectors = true};
     e.set_tile(tile);
-    if (p_.defer_a) e.defer(p_.b == k_.reductions[0].b ? k_.reductions[0].a : k_.reductions[0].b);
-    e.enter(0, Region::Pre);
-    e.start_accumulators();
-    e.reduction_loops(0, p_.unroll, [&] { e.fold(); });
-    if (p_.rows_in_memory && rows > 1) {
-      finish_rows(e, f, tile);
-    } else {
-      e.enter(0, Region::Post);
-      e.stores();
-    }
+    if (stage_ == Stage::End) finish_rows(e, f, tile, f->getArg(2));
+    else sum(e, f, tile);
     b.CreateRetVoid();
     return f;
   }
 
-  // A long epilogue over all of a tile's registers would spill most of them; over a stored tile it
-  // runs on rows that are in L1.
-  void finish_rows(Emitter& e, llvm::Function* f, Tile tile) {
+  void sum(Emitter& e, llvm::Function* f, const Tile& tile) {
+    if (p_.pack && tile.lanes > 1)
+      e.redirect(p_.b, f->getArg(1), panel_offset(k_, tile.width()), 0, 1);
+    if (p_.defer_a) e.defer(p_.b == k_.reductions[0].b ? k_.reductions[0].a : k_.reductions[0].b);
+    e.enter(0, Region::Pre);
+    e.start_accumulators();
+    if (stage_ == Stage::Sum) continue_sums(e, f, tile);
+    e.reduction_loops(0, p_.unroll, [&] { e.fold(); });
+    if (stage_ == Stage::Sum) {
+      keep_sums(e, tile, f->getArg(2));
+    } else if (p_.rows_in_memory && tile.rows > 1) {
+      // A long epilogue over all of a tile's registers would spill most of them; over a stored
+      // tile it runs on rows that are in L1.
+      llvm::IRBuilder<> entry(&f->getEntryBlock(), f->getEntryBlock().begin());
+      auto* buffer = entry.CreateAlloca(
+          sum_type(e, tile), entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
+      buffer->setAlignment(llvm::Align(64));
+      keep_sums(e, tile, buffer);
+      finish_rows(e, f, tile, buffer);
+    } else {
+      e.enter(0, Region::Post);
+      e.stores();
+    }
+  }
+
+  llvm::Type* sum_type(Emitter& e, const Tile& tile) const {
+    return e.ops().type(k_.reductions[0].type, tile.lanes);
+  }
+
+  Value* sum_at(Emitter& e, const Tile& tile, Value* sums, Value* row, int r, int part) const {
     llvm::IRBuilder<>& b = e.builder();
-    llvm::Type* element = e.ops().type(k_.reductions[0].type, tile.lanes);
-    llvm::IRBuilder<> entry(&f->getEntryBlock(), f->getEntryBlock().begin());
-    auto* buffer =
-        entry.CreateAlloca(element, entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
-    buffer->setAlignment(llvm::Align(64));
-    const auto at = [&](Value* row, int r, int part) {
-      Value* i = b.CreateAdd(b.CreateMul(row, e.i64(tile.parts)), e.i64(r * tile.parts + part));
-      return b.CreateGEP(element, buffer, i);
-    };
+    Value* i = b.CreateAdd(b.CreateMul(row, e.i64(tile.parts)), e.i64(r * tile.parts + part));
+    return b.CreateGEP(sum_type(e, tile), sums, i);
+  }
+
+  llvm::Align sum_align() const {
+    return llvm::Align(static_cast<uint64_t>(byte_size(k_.reductions[0].type)));
+  }
+
+  // The sums that the block before left; the first starts at the identity.
+  void continue_sums(Emitter& e, llvm::Function* f, const Tile& tile) {
+    llvm::IRBuilder<>& b = e.builder();
+    Value* first =
+        b.CreateICmpEQ(f->getArg(static_cast<unsigned>(kFirstIv + ivs_.size() - 1)), e.i64(0));
+    for (int r = 0; r < tile.rows; ++r)
+      for (int p = 0; p < tile.parts; ++p) {
+        Value* from = sum_at(e, tile, f->getArg(2), e.i64(0), r, p);
+        Value* before = b.CreateAlignedLoad(sum_type(e, tile), from, sum_align());
+        Value*& sum = e.accumulator(0, r, p);
+        sum = b.CreateSelect(first, sum, before);
+      }
+  }
+
+  void keep_sums(Emitter& e, const Tile& tile, Value* sums) {
     for (int r = 0; r < tile.rows; ++r)
       for (int p = 0; p < tile.parts; ++p)
-        b.CreateStore(e.accumulator(0, r, p), at(e.i64(0), r, p));
+        e.builder().CreateAlignedStore(e.accumulator(0, r, p),
+                                       sum_at(e, tile, sums, e.i64(0), r, p), sum_align());
     e.end_accumulators();
+  }
 
+  // The epilogue, row by row.
+  void finish_rows(Emitter& e, llvm::Function* f, Tile tile, Value* sums) {
+    llvm::IRBuilder<>& b = e.builder();
     const int rows = tile.rows;
     tile.rows = 1;
     e.set_tile(tile);
     e.set_level(p_.m, 1);
     e.set_ends(static_cast<int>(k_.red.size()), 1);
     e.enter(0, Region::Post);
-    Value* first = f->getArg(static_cast<unsigned>(2 + p_.m));
+    Value* first = f->getArg(static_cast<unsigned>(kFirstIv) + static_cast<unsigned>(p_.m));
     e.loop(e.i64(0), e.i64(rows), 1, true, [&](Value* row) {
       e.set_symbol(p_.m, b.CreateAdd(first, row));
       e.start_accumulators();
       for (int p = 0; p < tile.parts; ++p)
-        e.accumulator(0, 0, p) = b.CreateLoad(element, at(row, 0, p));
+        e.accumulator(0, 0, p) =
+            b.CreateAlignedLoad(sum_type(e, tile), sum_at(e, tile, sums, row, 0, p), sum_align());
       e.enter(1, Region::Post);
       e.stores();
       e.end_accumulators();
     });
   }
+
+  static constexpr size_t kFirstIv = 3;  // arguments of inner functions: args, panel, sums, ivs
 
   llvm::Function* f_;
   const Analysis& a_;
@@ -278,9 +400,11 @@ class Contraction {
   llvm::IRBuilder<> b_;
   Emitter loops_;
   std::vector<Value*> ivs_;
-  Value* panel_ = nullptr;
+  Value *panel_ = nullptr, *sums_ = nullptr;
+  Value *first_row_ = nullptr, *first_column_ = nullptr;  // of the sums
+  Stage stage_ = Stage::Whole;
   std::map<Columns, llvm::Function*> packs_;
-  std::map<std::pair<int, Columns>, llvm::Function*> tiles_;
+  std::map<std::tuple<Stage, int, Columns>, llvm::Function*> tiles_;
 };
 
 }  // namespace
@@ -289,6 +413,10 @@ std::string emit_contraction(llvm::Function* f, const Analysis& a, const KernelS
                              const CodeTarget& target) {
   const auto plan = plan_contraction(a, s, target);
   if (!plan) return {};
+  if (plan->steps > 0) {
+    const Kernel cut = cut_reduction(a.k, plan->steps);
+    return Contraction(f, Analysis(cut), *plan, s, target).emit();
+  }
   return Contraction(f, a, *plan, s, target).emit();
 }
 

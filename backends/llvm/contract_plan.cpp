@@ -8,7 +8,11 @@ namespace lathe::codegen {
 namespace {
 
 constexpr int64_t kMaxPanelBytes = 1 << 20;  // of stack
-constexpr int64_t kFarRow = 1024;            // bytes between rows of b from which packing pays
+constexpr int64_t kLine = 64;                // bytes
+constexpr int64_t kBlockSteps = 256;         // a panel of so many stays in L1
+constexpr int64_t kBlockRows = 192;          // so many, over kBlockSteps, stay in L2
+constexpr int64_t kSumsBytes = 1 << 16;
+constexpr int64_t kFarRow = 1024;  // bytes between rows of b from which packing pays
 
 int64_t extent(const Kernel& k, SymbolId par) { return k.par[static_cast<size_t>(par)]; }
 
@@ -78,6 +82,45 @@ int64_t choose_block(const ContractPlan& p, const Kernel& k, const KernelSchedul
   return std::min(rows, (each + p.rows - 1) / p.rows * p.rows);
 }
 
+// Steps of the outermost reduction iv that make about 256 in all; 0 where no divisor is near.
+int64_t block_steps(const Kernel& k) {
+  const int64_t extent = k.red[0], inner = k.steps() / extent;
+  int64_t best = 0;
+  const auto distance = [&](int64_t steps) {
+    const int64_t all = steps * inner;
+    return std::max(all, kBlockSteps) * 16 / std::min(all, kBlockSteps) + (all % 4 ? 4 : 0);
+  };
+  for (int64_t steps = 1; steps * inner <= 2 * kBlockSteps && steps < extent; ++steps)
+    if (extent % steps == 0 && 2 * steps * inner >= kBlockSteps &&
+        (best == 0 || distance(steps) < distance(best)))
+      best = steps;
+  return best;
+}
+
+// Long reductions in blocks: where the rows of `a` lie side by side each step is another cache
+// line, which one pass over the tiles of a block finds in L2.
+void choose_steps(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
+                  const CodeTarget& target) {
+  const Kernel& k = a.k;
+  if (p.m < 0 || p.rows < 2 || !p.inner.empty() || k.steps() < 2 * kBlockSteps) return;
+  const Reduction& r = k.reductions[0];
+  const Instr& rows = k.body[static_cast<size_t>(p.b == r.b ? r.a : r.b)];
+  const int last = static_cast<int>(k.red.size()) - 1;
+  const int64_t bytes = byte_size(r.type);
+  const bool lines = rows.op == Scalar::Load &&
+                     rows.access.offset.coefficient(k.red_symbol(last)) * bytes >= kLine;
+  const bool far = k.steps() * p.width() * bytes > target.l2_bytes / 2;
+  if (!lines && !far) return;
+  p.steps = block_steps(k);
+  if (p.steps == 0) return;
+  const int64_t height = std::min(usual(k, s, p.m), kBlockRows);
+  p.block = (height + p.rows - 1) / p.rows * p.rows;
+  p.block = std::min(p.block, usual(k, s, p.m));
+  const int64_t most = std::max<int64_t>(kSumsBytes / bytes / p.block, p.width());
+  const int64_t wanted = std::min(most, usual(k, s, p.n) + p.width() - 1);
+  p.columns = wanted / p.width() * p.width();
+}
+
 bool is_plain_load(const Analysis& a, ScalarId id) {
   const SymbolId last = a.k.red_symbol(static_cast<int>(a.k.red.size()) - 1);
   const IvSet set = a.instrs[static_cast<size_t>(id)];
@@ -99,7 +142,8 @@ bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule&
   for (const IndexTerm& t : b.access.offset.terms)
     if (t.symbol >= k.derived_symbol(0)) return false;
   const int64_t bytes = byte_size(k.operands[static_cast<size_t>(b.access.operand)].dtype);
-  if (k.steps() * p.width() * bytes > kMaxPanelBytes) return false;
+  const int64_t steps = p.steps > 0 ? k.steps() / k.red[0] * p.steps : k.steps();
+  if (steps * p.width() * bytes > kMaxPanelBytes) return false;
   int64_t uses = p.m < 0 ? 1 : (usual(k, s, p.m) + p.rows - 1) / p.rows;
   for (SymbolId i : p.inner) uses *= usual(k, s, i);
   if (b.access.offset.coefficient(p.n) != 1) return uses >= 2;
@@ -127,8 +171,9 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   choose_tile(p, k, s, target);
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i)
     if (i != p.m && i != p.n) ((in_b & iv_bit(i)) ? p.outer : p.inner).push_back(i);
-  p.pack = should_pack(p, a, s);
   p.block = choose_block(p, k, s, target);
+  choose_steps(p, a, s, target);
+  p.pack = should_pack(p, a, s);
   p.defer_a = is_plain_load(a, p.b == r.b ? r.a : r.b);
   p.unroll = 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
@@ -139,6 +184,27 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   const auto epilogue = static_cast<int64_t>(k.body.size()) - k.pre;
   p.rows_in_memory = p.rows > 1 && epilogue > 12;
   return p;
+}
+
+Kernel cut_reduction(const Kernel& k, int64_t steps) {
+  Kernel out = k;
+  const SymbolId block = static_cast<SymbolId>(k.par.size());
+  out.par.push_back(k.red[0] / steps);
+  out.red[0] = steps;
+  const auto cut = [&](IndexExpr& e) {
+    IndexExpr renamed(e.constant);
+    for (const IndexTerm& t : e.terms) {
+      renamed =
+          renamed + IndexExpr::symbol(t.symbol < block ? t.symbol : t.symbol + 1) * t.coefficient;
+      if (t.symbol == block) renamed = renamed + IndexExpr::symbol(block) * (t.coefficient * steps);
+    }
+    e = renamed;
+  };
+  for (DerivedSymbol& d : out.derived) cut(d.numerator);
+  for (Guard& g : out.guards) cut(g.index);
+  for (Instr& in : out.body) cut(in.index), cut(in.access.offset);
+  for (Store& s : out.stores) cut(s.access.offset);
+  return out;
 }
 
 Kernel pack_kernel(const Kernel& k, ScalarId b) {

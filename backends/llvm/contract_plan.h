@@ -16,16 +16,23 @@ struct ContractPlan {
   std::vector<SymbolId> inner;  // the others; a panel is used again at each of their points
   int rows = 1, parts = 1, lanes = 1;
   int unroll = 1;
+  int64_t steps = 0;            // of the outermost reduction iv at a time; 0: all
   int64_t block = 1;            // rows between two changes of the panel: what of `a` stays in L2
   bool defer_a = false;         // `a` is a plain load in the innermost loop
   bool pack = false;            // copy each panel [k][parts * lanes] of b to a scratch first
   bool rows_in_memory = false;  // run the epilogue row by row over the stored tile
+  int64_t columns = 0;          // of a block whose sums wait in memory while its steps pass
   int width() const { return parts * lanes; }
 };
 
 // Nothing where the kernel is not such a contraction.
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
                                              const CodeTarget& target);
+
+// `k` with its outermost reduction iv cut into blocks of `steps`: which block is one more parallel
+// iv, the last, and the reduction runs over one block.
+// Precondition: steps divides the iv's extent.
+Kernel cut_reduction(const Kernel& k, int64_t steps);
 
 // The kernel that copies a panel of b: its last operand is the scratch, whose offset the caller
 // redirects.
