@@ -36,15 +36,17 @@ using Vector __attribute__((vector_size(32))) = float;
 // What independent fused multiply-adds in AVX2 registers reach on this core now, by the same clock.
 __attribute__((target("avx2,fma"))) double fma_gflops() {
   constexpr int kChains = 12, kSteps = 100000;
-  Vector acc[kChains] = {};
-  Vector a = Vector{} + 0.5f, b = Vector{} + 0.25f;
+  Vector c0{}, c1{}, c2{}, c3{}, c4{}, c5{}, c6{}, c7{}, c8{}, c9{}, c10{}, c11{};
+  const Vector a = Vector{} + 0.5f, b = Vector{} + 0.25f;
+  const auto fma = [&](Vector& c) __attribute__((always_inline, target("avx2,fma"))) {
+    asm volatile("vfmadd231ps %1, %2, %0" : "+x"(c) : "x"(a), "x"(b));
+  };
   double best = 1e30;
   for (int run = 0; run < 20; ++run) {
     const double start = cpu_seconds();
     for (int i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 12
-      for (int c = 0; c < kChains; ++c)
-        asm("vfmadd231ps %1, %2, %0" : "+x"(acc[c]) : "x"(a), "x"(b));
+      fma(c0), fma(c1), fma(c2), fma(c3), fma(c4), fma(c5);
+      fma(c6), fma(c7), fma(c8), fma(c9), fma(c10), fma(c11);
     }
     best = std::min(best, cpu_seconds() - start);
   }

@@ -271,9 +271,18 @@ class Contraction {
     llvm::IRBuilder<> b(llvm::BasicBlock::Create(f->getContext(), "entry", f));
     Emitter e(b, *f_->getParent(), target_, analysis, f->getArg(0));
     const int end = static_cast<int>(k_.red.size());
+    const Tile tile{.vec = p_.n, .parts = c.parts, .lanes = c.lanes, .tail = c.tail};
+    if (packs_by_transposing(k_, p_.b, p_.n)) {
+      std::vector<Value*> pars;
+      for (size_t i = 0; i < ivs_.size(); ++i)
+        pars.push_back(f->getArg(static_cast<unsigned>(kFirstIv + i)));
+      emit_transposing_pack(e, k_, p_.b, tile, f->getArg(0), f->getArg(1), pars);
+      b.CreateRetVoid();
+      return f;
+    }
     prepare(e, f, end);
     e.redirect_store(0, f->getArg(1), panel_offset(kernel, c.width()), 0, 1);
-    e.set_tile({.vec = p_.n, .parts = c.parts, .lanes = c.lanes, .tail = c.tail});
+    e.set_tile(tile);
     e.enter(0, Region::Pre);
     e.enter(0, Region::Post);
     e.reduction_loops(0, k_.red.back() >= 4 ? 4 : 1, [&] {

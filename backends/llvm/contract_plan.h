@@ -38,6 +38,13 @@ Kernel cut_reduction(const Kernel& k, int64_t steps);
 // redirects.
 Kernel pack_kernel(const Kernel& k, ScalarId b);
 
+// Whether the panels of b, which plan_contraction packs, have the reduction along memory; then this
+// emits the copy instead, at the builder of `e`. `pars`: the parallel ivs' values.
+bool packs_by_transposing(const Kernel& k, ScalarId b, SymbolId n);
+void emit_transposing_pack(Emitter& e, const Kernel& k, ScalarId b, const Tile& tile,
+                           llvm::Value* args, llvm::Value* panel,
+                           const std::vector<llvm::Value*>& pars);
+
 // Offset in a panel of the first lane at a reduction point.
 IndexExpr panel_offset(const Kernel& k, int64_t width);
 
