@@ -50,7 +50,7 @@ KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
   const bool contraction = k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
   // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
   // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.
-  const bool columns = other < 8 || (contraction && unit_extent >= 128 &&
+  const bool columns = other < 8 || (contraction && unit_extent >= 64 &&
                                      other <= std::max<int64_t>(64, unit_extent));
   s.parallel = columns ? unit : best;
   const int64_t extent = columns ? unit_extent : other;

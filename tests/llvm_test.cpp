@@ -123,9 +123,37 @@ TEST_CASE("compiled products give the interpreter's bits, packed or not, whateve
     add({.m = 40, .n = 10, .k = 17, .epilogue = 2}, s);
     add({.m = 26, .n = 150, .k = 21, .epilogue = 1, .type = DType::f64}, s);
     add({.m = 9, .n = 70, .k = 1600, .a_transposed = true, .epilogue = 1}, s);
+    add({.m = 25, .n = 83, .k = 600, .a_transposed = true, .epilogue = 14}, s);
+    add({.m = 40, .n = 37, .k = 521, .a_transposed = true, .b_transposed = true}, s);
   }
+  add({.m = 400, .n = 90, .k = 520, .a_transposed = true, .b_transposed = true, .epilogue = 2},
+      {.vector = 1});
+  add({.m = 230, .n = 20, .k = 512, .a_transposed = true, .type = DType::f64},
+      {.parallel = 0, .grain = 211, .vector = 1});
   for (const Row& row : rows())
     if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("a reduction over two indices is cut into blocks of the outer one") {
+  if (!backend()) return;
+  KernelCase c;
+  c.kernel = gemm_kernel({.m = 20, .n = 35, .k = 640, .a_transposed = true, .epilogue = 1});
+  // k = 32 * r0 + r1, the weights' gradient of a layer that runs over time and batch.
+  Kernel& k = c.kernel;
+  k.red = {20, 32};
+  const auto m = IndexExpr::symbol(0), n = IndexExpr::symbol(1);
+  const IndexExpr step = IndexExpr::symbol(2) * 32 + IndexExpr::symbol(3);
+  k.body[0].access.offset = step * 20 + m;
+  k.body[1].access.offset = step * 35 + n;
+  c.schedule = {.vector = 1};
+  for (const Operand& o : k.operands) {
+    c.tensors.push_back(Tensor::zeros(o.dtype, {o.size}));
+    for (int64_t i = 0; i < o.size; ++i)
+      static_cast<float*>(c.tensors.back().mutable_raw())[i] =
+          static_cast<float>((i * 7919) % 1013) / 1013;
+  }
+  for (const Row& row : rows())
+    if (row.exact) compare(row, {c});
 }
 
 TEST_CASE("compiling on several threads gives every kernel its own code") {
