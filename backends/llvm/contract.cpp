@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "backends/llvm/contract_plan.h"
+#include "backends/llvm/contract_tile.h"
 #include "backends/llvm/kernel.h"
 
 namespace lathe::codegen {
@@ -106,9 +107,6 @@ class Contraction {
   }
 
   using Rows = std::function<void(const Columns&)>;
-
-  // What a tile function does with its sums.
-  enum class Stage : uint8_t { Whole, Sum, End };
 
   // A range of columns; count -1: known at run time only.
   struct Span {
@@ -253,15 +251,6 @@ class Contraction {
                          f_->getName().str() + suffix, true, target_);
   }
 
-  // Levels as every inner function has them: the parallel ivs are arguments.
-  void prepare(Emitter& e, llvm::Function* f, int post_end) {
-    for (size_t i = 0; i < ivs_.size(); ++i)
-      e.set_symbol(static_cast<SymbolId>(i), f->getArg(static_cast<unsigned>(kFirstIv + i)));
-    const int reds = static_cast<int>(k_.red.size());
-    for (int i = 0; i < reds; ++i) e.set_level(k_.red_symbol(i), i + 1);
-    e.set_ends(reds, post_end);
-  }
-
   llvm::Function* pack_function(const Columns& c) {
     llvm::Function*& f = packs_[c];
     if (f) return f;
@@ -280,7 +269,7 @@ class Contraction {
       b.CreateRetVoid();
       return f;
     }
-    prepare(e, f, end);
+    prepare_inner(e, f, k_, end);
     e.redirect_store(0, f->getArg(1), panel_offset(kernel, c.width()), 0, 1);
     e.set_tile(tile);
     e.enter(0, Region::Pre);
@@ -298,9 +287,6 @@ class Contraction {
     if (f) return f;
     f = inner_function(fmt::format(".tile{}x{}{}{}", rows, c.width(), c.tail ? "t" : "",
                                    stage_ == Stage::End ? ".end" : ""));
-    llvm::IRBuilder<> b(llvm::BasicBlock::Create(f->getContext(), "entry", f));
-    Emitter e(b, *f_->getParent(), target_, a_, f->getArg(0));
-    prepare(e, f, 0);
     const Tile tile{.row = p_.m,
                     .rows = rows,
                     .vec = p_.n,
@@ -308,97 +294,9 @@ class Contraction {
                     .lanes = c.lanes,
                     .tail = c.tail,
                     .acc_vectors = true};
-    e.set_tile(tile);
-    if (stage_ == Stage::End) finish_rows(e, f, tile, f->getArg(2));
-    else sum(e, f, tile);
-    b.CreateRetVoid();
+    emit_contraction_tile(f, a_, p_, target_, stage_, tile);
     return f;
   }
-
-  void sum(Emitter& e, llvm::Function* f, const Tile& tile) {
-    if (p_.pack && tile.lanes > 1)
-      e.redirect(p_.b, f->getArg(1), panel_offset(k_, tile.width()), 0, 1);
-    if (p_.defer_a) e.defer(p_.b == k_.reductions[0].b ? k_.reductions[0].a : k_.reductions[0].b);
-    e.enter(0, Region::Pre);
-    e.start_accumulators();
-    if (stage_ == Stage::Sum) continue_sums(e, f, tile);
-    e.reduction_loops(0, p_.unroll, [&] { e.fold(); });
-    if (stage_ == Stage::Sum) {
-      keep_sums(e, tile, f->getArg(2));
-    } else if (p_.rows_in_memory && tile.rows > 1) {
-      // A long epilogue over all of a tile's registers would spill most of them; over a stored
-      // tile it runs on rows that are in L1.
-      llvm::IRBuilder<> entry(&f->getEntryBlock(), f->getEntryBlock().begin());
-      auto* buffer = entry.CreateAlloca(
-          sum_type(e, tile), entry.getInt64(static_cast<uint64_t>(tile.rows * tile.parts)));
-      buffer->setAlignment(llvm::Align(64));
-      keep_sums(e, tile, buffer);
-      finish_rows(e, f, tile, buffer);
-    } else {
-      e.enter(0, Region::Post);
-      e.stores();
-    }
-  }
-
-  llvm::Type* sum_type(Emitter& e, const Tile& tile) const {
-    return e.ops().type(k_.reductions[0].type, tile.lanes);
-  }
-
-  Value* sum_at(Emitter& e, const Tile& tile, Value* sums, Value* row, int r, int part) const {
-    llvm::IRBuilder<>& b = e.builder();
-    Value* i = b.CreateAdd(b.CreateMul(row, e.i64(tile.parts)), e.i64(r * tile.parts + part));
-    return b.CreateGEP(sum_type(e, tile), sums, i);
-  }
-
-  llvm::Align sum_align() const {
-    return llvm::Align(static_cast<uint64_t>(byte_size(k_.reductions[0].type)));
-  }
-
-  // The sums that the block before left; the first starts at the identity.
-  void continue_sums(Emitter& e, llvm::Function* f, const Tile& tile) {
-    llvm::IRBuilder<>& b = e.builder();
-    Value* first =
-        b.CreateICmpEQ(f->getArg(static_cast<unsigned>(kFirstIv + ivs_.size() - 1)), e.i64(0));
-    for (int r = 0; r < tile.rows; ++r)
-      for (int p = 0; p < tile.parts; ++p) {
-        Value* from = sum_at(e, tile, f->getArg(2), e.i64(0), r, p);
-        Value* before = b.CreateAlignedLoad(sum_type(e, tile), from, sum_align());
-        Value*& sum = e.accumulator(0, r, p);
-        sum = b.CreateSelect(first, sum, before);
-      }
-  }
-
-  void keep_sums(Emitter& e, const Tile& tile, Value* sums) {
-    for (int r = 0; r < tile.rows; ++r)
-      for (int p = 0; p < tile.parts; ++p)
-        e.builder().CreateAlignedStore(e.accumulator(0, r, p),
-                                       sum_at(e, tile, sums, e.i64(0), r, p), sum_align());
-    e.end_accumulators();
-  }
-
-  // The epilogue, row by row.
-  void finish_rows(Emitter& e, llvm::Function* f, Tile tile, Value* sums) {
-    llvm::IRBuilder<>& b = e.builder();
-    const int rows = tile.rows;
-    tile.rows = 1;
-    e.set_tile(tile);
-    e.set_level(p_.m, 1);
-    e.set_ends(static_cast<int>(k_.red.size()), 1);
-    e.enter(0, Region::Post);
-    Value* first = f->getArg(static_cast<unsigned>(kFirstIv) + static_cast<unsigned>(p_.m));
-    e.loop(e.i64(0), e.i64(rows), 1, true, [&](Value* row) {
-      e.set_symbol(p_.m, b.CreateAdd(first, row));
-      e.start_accumulators();
-      for (int p = 0; p < tile.parts; ++p)
-        e.accumulator(0, 0, p) =
-            b.CreateAlignedLoad(sum_type(e, tile), sum_at(e, tile, sums, row, 0, p), sum_align());
-      e.enter(1, Region::Post);
-      e.stores();
-      e.end_accumulators();
-    });
-  }
-
-  static constexpr size_t kFirstIv = 3;  // arguments of inner functions: args, panel, sums, ivs
 
   llvm::Function* f_;
   const Analysis& a_;

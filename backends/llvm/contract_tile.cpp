@@ -1,0 +1,125 @@
+#include "backends/llvm/contract_tile.h"
+
+namespace lathe::codegen {
+namespace {
+
+using llvm::Value;
+
+class TileFunction {
+ public:
+  TileFunction(llvm::Function* f, const Analysis& a, const ContractPlan& plan,
+               const CodeTarget& target, const Tile& tile)
+      : f_(f),
+        k_(a.k),
+        p_(plan),
+        tile_(tile),
+        b_(llvm::BasicBlock::Create(f->getContext(), "entry", f)),
+        e_(b_, *f->getParent(), target, a, f->getArg(0)),
+        type_(e_.ops().type(k_.reductions[0].type, tile.lanes)),
+        align_(static_cast<uint64_t>(byte_size(k_.reductions[0].type))) {}
+
+  void emit(Stage stage) {
+    prepare_inner(e_, f_, k_, 0);
+    e_.set_tile(tile_);
+    if (stage == Stage::End) finish_rows(f_->getArg(2));
+    else sum(stage);
+    b_.CreateRetVoid();
+  }
+
+ private:
+  void sum(Stage stage) {
+    const Reduction& r = k_.reductions[0];
+    if (p_.pack && tile_.lanes > 1)
+      e_.redirect(p_.b, f_->getArg(1), panel_offset(k_, tile_.width()), 0, 1);
+    if (p_.defer_a) e_.defer(p_.b == r.b ? r.a : r.b);
+    e_.enter(0, Region::Pre);
+    e_.start_accumulators();
+    if (stage == Stage::Sum) continue_sums();
+    e_.reduction_loops(0, p_.unroll, [&] { e_.fold(); });
+    if (stage == Stage::Sum) return keep_sums(f_->getArg(2));
+    if (p_.rows_in_memory && tile_.rows > 1) return finish_stored();
+    e_.enter(0, Region::Post);
+    e_.stores();
+  }
+
+  Value* sum_at(Value* sums, Value* row, int r, int part) {
+    Value* i = b_.CreateAdd(b_.CreateMul(row, e_.i64(tile_.parts)), e_.i64(r * tile_.parts + part));
+    return b_.CreateGEP(type_, sums, i);
+  }
+
+  // The sums that the block before left; the first starts at the identity.
+  void continue_sums() {
+    const auto block = static_cast<unsigned>(kFirstIv + k_.par.size() - 1);
+    Value* first = b_.CreateICmpEQ(f_->getArg(block), e_.i64(0));
+    for (int r = 0; r < tile_.rows; ++r)
+      for (int p = 0; p < tile_.parts; ++p) {
+        Value* before = b_.CreateAlignedLoad(type_, sum_at(f_->getArg(2), e_.i64(0), r, p), align_);
+        Value*& sum = e_.accumulator(0, r, p);
+        sum = b_.CreateSelect(first, sum, before);
+      }
+  }
+
+  void keep_sums(Value* sums) {
+    for (int r = 0; r < tile_.rows; ++r)
+      for (int p = 0; p < tile_.parts; ++p)
+        b_.CreateAlignedStore(e_.accumulator(0, r, p), sum_at(sums, e_.i64(0), r, p), align_);
+    e_.end_accumulators();
+  }
+
+  // A long epilogue over all of a tile's registers would spill most of them; over a stored tile it
+  // runs on rows that are in L1.
+  void finish_stored() {
+    llvm::IRBuilder<> entry(&f_->getEntryBlock(), f_->getEntryBlock().begin());
+    auto* buffer =
+        entry.CreateAlloca(type_, entry.getInt64(static_cast<uint64_t>(tile_.rows * tile_.parts)));
+    buffer->setAlignment(llvm::Align(64));
+    keep_sums(buffer);
+    finish_rows(buffer);
+  }
+
+  // The epilogue, row by row.
+  void finish_rows(Value* sums) {
+    Tile one = tile_;
+    one.rows = 1;
+    e_.set_tile(one);
+    e_.set_level(p_.m, 1);
+    e_.set_ends(static_cast<int>(k_.red.size()), 1);
+    e_.enter(0, Region::Post);
+    Value* first = f_->getArg(static_cast<unsigned>(kFirstIv) + static_cast<unsigned>(p_.m));
+    e_.loop(e_.i64(0), e_.i64(tile_.rows), 1, true, [&](Value* row) {
+      e_.set_symbol(p_.m, b_.CreateAdd(first, row));
+      e_.start_accumulators();
+      for (int p = 0; p < tile_.parts; ++p)
+        e_.accumulator(0, 0, p) = b_.CreateAlignedLoad(type_, sum_at(sums, row, 0, p), align_);
+      e_.enter(1, Region::Post);
+      e_.stores();
+      e_.end_accumulators();
+    });
+  }
+
+  llvm::Function* f_;
+  const Kernel& k_;
+  const ContractPlan& p_;
+  const Tile tile_;
+  llvm::IRBuilder<> b_;
+  Emitter e_;
+  llvm::Type* type_;  // of a part of a row of sums
+  llvm::Align align_;
+};
+
+}  // namespace
+
+void prepare_inner(Emitter& e, llvm::Function* f, const Kernel& k, int post_end) {
+  for (size_t i = 0; i < k.par.size(); ++i)
+    e.set_symbol(static_cast<SymbolId>(i), f->getArg(static_cast<unsigned>(kFirstIv + i)));
+  const int reds = static_cast<int>(k.red.size());
+  for (int i = 0; i < reds; ++i) e.set_level(k.red_symbol(i), i + 1);
+  e.set_ends(reds, post_end);
+}
+
+void emit_contraction_tile(llvm::Function* f, const Analysis& a, const ContractPlan& plan,
+                           const CodeTarget& target, Stage stage, const Tile& tile) {
+  TileFunction(f, a, plan, target, tile).emit(stage);
+}
+
+}  // namespace lathe::codegen
