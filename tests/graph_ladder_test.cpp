@@ -19,8 +19,8 @@ TEST_CASE("random graphs give the same bits on every backend") {
   for (uint64_t seed = 0; seed < kGraphs; ++seed) {
     const RandomGraph r = random_graph(seed);
     const bool backward = seed % 2 == 1;
-    const std::string fault =
-        climb_ladder(backward ? with_gradients(r.graph) : r.graph, r.inputs, kTolerance);
+    const std::string fault = climb_ladder(backward ? with_gradients(r.graph) : r.graph, r.inputs,
+                                           kTolerance, seed % 10 < 2);
     REQUIRE_MESSAGE(fault.empty(), "seed " << seed << (backward ? ", backward: " : ": ") << fault);
   }
 }

@@ -16,13 +16,13 @@ struct Rung {
   Isa isa;
 };
 
-std::vector<Rung> rungs() {
+std::vector<Rung> rungs(bool every_isa) {
   std::vector<Rung> out = {{Backend::Interpreter, detect_cpu().native.isa}};
   for (Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
     if (isa > detect_cpu().native.isa) continue;
     out.push_back({Backend::Simd, isa});
 #ifdef LATHE_WITH_LLVM
-    out.push_back({Backend::Llvm, isa});
+    if (every_isa || isa == detect_cpu().native.isa) out.push_back({Backend::Llvm, isa});
 #endif
   }
   return out;
@@ -81,15 +81,16 @@ std::string compare(const Tensor& got, const Tensor& base, Isa isa, double toler
 
 }  // namespace
 
-std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance) {
+std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance,
+                         bool every_isa) {
   const std::vector<Tensor> reference = evaluate(g, inputs);
-  const std::vector<Tensor> base = run_on(g, inputs, rungs()[0])[0];
+  const std::vector<Tensor> base = run_on(g, inputs, rungs(every_isa)[0])[0];
   for (size_t k = 0; k < base.size(); ++k) {
     const double d = distance(base[k], reference[k]);
     if (!(d <= tolerance + precision(base[k].dtype())))
       return fmt::format("interpreter is {} from the reference in output {}", d, k);
   }
-  for (const Rung& rung : rungs()) {
+  for (const Rung& rung : rungs(every_isa)) {
     const auto results = run_on(g, inputs, rung);
     for (size_t t = 0; t < results.size(); ++t)
       for (size_t k = 0; k < base.size(); ++k) {

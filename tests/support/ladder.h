@@ -12,7 +12,9 @@ namespace lathe {
 // 2 threads. Empty if the interpreter is within `tolerance` (relative to the largest magnitude of
 // each output, at least 1) of the reference and all else equals the interpreter to the bit (sse42:
 // within the tolerance); else what differed first.
-std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance);
+// `every_isa`: LLVM for all ISAs, else for the best alone (compiling takes most of the time).
+std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance,
+                         bool every_isa = true);
 
 // g with the gradients of the sum of its float outputs with respect to all float inputs.
 Graph with_gradients(const Graph& g);
