@@ -336,6 +336,30 @@ TEST_CASE("bench reports the keys of the contract") {
   }
 }
 
+TEST_CASE("bench --profile says where the time goes") {
+  const Project p;
+  const std::vector<std::string> arguments = {"bench",      p.model, "--dim",     "length=5",
+                                              "--min-time", "0",     "--backend", "interpreter",
+                                              "--threads",  "1",     "--profile"};
+  const Captured text = lathe_cli(arguments);
+  CHECK(text.status == 0);
+  check_names(text.out, {"kernel", "[interpreter]", "outside of kernels"});
+  std::vector<std::string> as_json = arguments;
+  as_json.emplace_back("--json");
+  const json profile = json::parse(lathe_cli(as_json).out)["profile"];
+  REQUIRE_FALSE(profile["kernels"].empty());
+  double ms = profile["outside_ms"], share = ms / profile["run_ms"].get<double>();
+  for (const json& k : profile["kernels"]) {
+    CHECK(k["calls"].get<double>() >= 1);
+    CHECK(k["kernel"].get<int>() >= 0);
+    CHECK_FALSE(k["loops"].get<std::string>().empty());
+    ms += k["ms"].get<double>();
+    share += k["share"].get<double>();
+  }
+  CHECK(ms == doctest::Approx(profile["run_ms"].get<double>()));
+  CHECK(share == doctest::Approx(1));
+}
+
 TEST_CASE("inspect and compile show each stage") {
   const Project p;
   check_names(lathe_cli({"inspect", p.model}).out, {"embedding", "f32[batch,1]"});

@@ -12,6 +12,7 @@
 #include "runtime/roof.h"
 #include "tools/classifier.h"
 #include "tools/cli.h"
+#include "tools/profile.h"
 #include "tools/random_feeds.h"
 #include "tools/work.h"
 
@@ -27,7 +28,7 @@ struct Options {
   std::string model, loss, optimizer = "adam";
   std::vector<std::string> dims;
   double min_time = 1;
-  bool train = false, json = false;
+  bool train = false, profile = false, json = false;
   Compute compute;
 };
 
@@ -38,6 +39,7 @@ struct Measured {
   std::string backend;
   Work work;
   Roof roof;
+  std::optional<Profile> profile;
   int64_t peak_bytes = 0;
 };
 
@@ -135,6 +137,7 @@ Measured measure(const Options& o) {
   executable->run(inputs);
   m.first_result_ms = milliseconds_since(start);
   time_runs(*executable, inputs, o.min_time, m);
+  if (o.profile) m.profile = profile_runs(program, *executable, inputs, o.min_time);
   m.backend = used_backend(o.compute);
   m.work = count_work(program);
   m.peak_bytes = peak_memory();  // before the roof's own arrays
@@ -143,20 +146,21 @@ Measured measure(const Options& o) {
 }
 
 void print_json(const Options& o, const Measured& m, double gflops) {
-  const nlohmann::ordered_json json = {{"median_ms", m.median_ms},
-                                       {"p95_ms", m.p95_ms},
-                                       {"gflops", gflops},
-                                       {"roof_share", gflops / m.roof.gflops},
-                                       {"compile_ms", m.compile_ms},
-                                       {"first_result_ms", m.first_result_ms},
-                                       {"peak_bytes", m.peak_bytes},
-                                       {"threads", m.threads},
-                                       {"backend", m.backend},
-                                       {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
-                                       {"flops", m.work.flops},
-                                       {"runs", m.runs},
-                                       {"roof_gflops", m.roof.gflops},
-                                       {"train", o.train}};
+  nlohmann::ordered_json json = {{"median_ms", m.median_ms},
+                                 {"p95_ms", m.p95_ms},
+                                 {"gflops", gflops},
+                                 {"roof_share", gflops / m.roof.gflops},
+                                 {"compile_ms", m.compile_ms},
+                                 {"first_result_ms", m.first_result_ms},
+                                 {"peak_bytes", m.peak_bytes},
+                                 {"threads", m.threads},
+                                 {"backend", m.backend},
+                                 {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
+                                 {"flops", m.work.flops},
+                                 {"runs", m.runs},
+                                 {"roof_gflops", m.roof.gflops},
+                                 {"train", o.train}};
+  if (m.profile) json["profile"] = profile_json(*m.profile);
   fmt::print("{}\n", json.dump());
 }
 
@@ -171,6 +175,7 @@ void print_text(const Options&, const Measured& m, double gflops) {
              m.first_result_ms);
   fmt::print("peak memory   {:.1f} MiB\n", static_cast<double>(m.peak_bytes) / (1 << 20));
   fmt::print("threads       {}, backend {}\n", m.threads, m.backend);
+  if (m.profile) fmt::print("\n{}", profile_text(*m.profile));
 }
 
 int run(const Options& o) {
@@ -194,6 +199,8 @@ Action setup(CLI::App& app) {
       ->check(CLI::IsMember(optimizer_names(), CLI::ignore_case))
       ->capture_default_str();
   add_compute_options(app, o->compute);
+  app.add_flag("--profile", o->profile,
+               "Then as many seconds again with the clock on every kernel");
   app.add_flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }
