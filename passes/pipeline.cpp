@@ -24,6 +24,7 @@ constexpr GraphPass kGraphPasses[] = {
 };
 
 constexpr KernelPass kKernelPasses[] = {
+    {"order_reduction", order_reduction, "first: ivs that become neighbours in memory can merge"},
     {"canonicalize_reduction", canonicalize_reduction, "the order below looks at the last iv"},
     {"choose_order", choose_order,
      "before parallel ivs of extent 1 go: a batch of one must sum like a batch of many"},
