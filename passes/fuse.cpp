@@ -122,7 +122,19 @@ class Fuser {
     const uint32_t from = node(id).operands[0].node;
     const OpClass source = def(from).cls;
     return (source == OpClass::Contract || source == OpClass::Reduce) && users_[from].size() == 1 &&
-           !is_output(from) && elements(id) == elements(from);
+           !is_output(from) && elements(id) == elements(from) && !is_better_read_through(id);
+  }
+
+  // A transpose that moves the last axis away, before kernels that read through views: the core
+  // would scatter what it holds side by side.
+  bool is_better_read_through(uint32_t id) const {
+    const auto* a = std::get_if<PermAttrs>(&node(id).attrs);
+    if (!a || a->perm.back() + 1 == std::ssize(a->perm) || is_output(id)) return false;
+    return std::ranges::all_of(users_[id], [&](uint32_t user) {
+      const OpClass c = def(user).cls;
+      return c == OpClass::Contract || c == OpClass::Reduce ||
+             (c == OpClass::View && !def(user).same_bytes);
+    });
   }
 
   bool is_output(uint32_t id) const {
