@@ -384,6 +384,10 @@ TEST_CASE("bench --train takes weights, inputs and targets, and says what the fi
   REQUIRE(losses.size() == 5);
   CHECK(losses[0] == doctest::Approx(std::log1p(std::exp(2.0))).epsilon(1e-6));
   CHECK(std::is_sorted(losses.rbegin(), losses.rend()));
+  write_npy(p.scratch.path("rate.npy"), Tensor::scalar(0.0f));
+  const Captured still = bench({"--input", tokens, "--input", target, "--weights", weights,
+                                "--input", "learning_rate=" + p.scratch.path("rate.npy")});
+  CHECK(json::parse(still.out)["losses"] == json(std::vector<double>(5, losses[0])));
   CHECK_FALSE(json::parse(lathe_cli({"bench", p.model, "--dim", "length=3", "--min-time", "0",
                                      "--json", "--backend", "interpreter"})
                               .out)

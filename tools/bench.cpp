@@ -231,7 +231,7 @@ Action setup(CLI::App& app) {
   app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
   app.add_option("--input", o->inputs,
                  "NAME=FILE.npy, once for each input that is not to be random; with --train also "
-                 "target")
+                 "target and learning_rate")
       ->allow_extra_args(false);
   app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
   app.add_option("--min-time", o->min_time, "Seconds to measure for, at least")
