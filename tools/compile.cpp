@@ -13,7 +13,7 @@ namespace lathe::tools {
 namespace {
 
 struct Options {
-  std::string model, out, emit = "so", cpu, target;
+  std::string model, weights, out, emit = "so", cpu, target;
   std::vector<std::string> dims;
 };
 
@@ -79,7 +79,8 @@ int run(const Options& o) {
   if (!o.target.empty())
     fail_unsupported("--target {}: this version compiles for this machine", o.target);
   const DimBinding dims = parse_dims(o.dims);
-  const ModelFile file = load_model(o.model);
+  ModelFile file = load_model(o.model);
+  if (!o.weights.empty()) load_weights(file.model, o.weights);
   for (const Form& f : kForms)
     if (f.name == o.emit) f.emit(file, dims, o);
   return kDone;
@@ -88,6 +89,7 @@ int run(const Options& o) {
 Action setup(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
   app.add_option("-o,--output", o->out, "File to write")->required();
   app.add_option("--emit", o->emit, "What to write")
       ->check(CLI::IsMember(form_names()))

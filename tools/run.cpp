@@ -4,11 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "ir/base/philox.h"
-#include "runtime/npy.h"
 #include "runtime/npz.h"
 #include "tools/cli.h"
 #include "tools/compute.h"
-#include "tools/random_feeds.h"
+#include "tools/feeds.h"
 
 namespace lathe::tools {
 namespace {
@@ -16,23 +15,12 @@ namespace {
 constexpr int64_t kShown = 8;
 
 struct Options {
-  std::string model, out;
+  std::string model, weights, out;
   std::vector<std::string> inputs, dims;
   std::optional<uint64_t> random;
   Compute compute;
   bool json = false;
 };
-
-Feeds read_inputs(const std::vector<std::string>& texts) {
-  Feeds feeds;
-  for (const std::string& text : texts) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-      throw UsageError(fmt::format("--input {}: expected NAME=FILE.npy", text));
-    feeds[text.substr(0, equals)] = read_npy(text.substr(equals + 1));
-  }
-  return feeds;
-}
 
 std::string values_text(const Tensor& t) {
   std::string out;
@@ -48,9 +36,10 @@ nlohmann::json values_json(const Tensor& t) {
 }
 
 int run(const Options& o) {
-  const ModelFile file = load_model(o.model);
+  ModelFile file = load_model(o.model);
+  if (!o.weights.empty()) load_weights(file.model, o.weights);
   const DimBinding dims = parse_dims(o.dims);
-  Feeds feeds = read_inputs(o.inputs);
+  Feeds feeds = read_feeds(o.inputs);
   if (o.random) add_random_feeds(file, dims, *o.random, feeds);
   const std::vector<NamedTensor> outputs = run_model(file, std::move(feeds), o.compute, dims);
   if (!o.out.empty()) write_npz(o.out, outputs);
@@ -66,6 +55,7 @@ int run(const Options& o) {
 Action setup(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
   app.add_option("--input", o->inputs, "NAME=FILE.npy, once for each input")
       ->allow_extra_args(false);
   app.add_option("--random", o->random, "Seed of random values for the inputs not given");

@@ -1,9 +1,12 @@
-// Inputs for trying and measuring models.
+// What the inputs of models are given: files, or random values for trying and measuring.
 #pragma once
 
 #include "tools/compute.h"
 
 namespace lathe::tools {
+
+// "NAME=FILE.npy" from --input; anything else is a UsageError.
+Feeds read_feeds(const std::vector<std::string>& texts);
 
 // Adds a tensor for each data input that `feeds` lacks: floats uniform in [0, 1), integers in
 // [0, 10), booleans. It depends on the seed, the input's name and its shape; free dims take their

@@ -1,7 +1,9 @@
-#include "tools/random_feeds.h"
+#include "tools/feeds.h"
 
 #include "ir/base/hash.h"
 #include "ir/base/philox.h"
+#include "runtime/npy.h"
+#include "tools/cli.h"
 
 namespace lathe::tools {
 namespace {
@@ -23,6 +25,17 @@ Tensor random_tensor(DType dtype, const Dims& dims, uint64_t seed, std::string_v
 }
 
 }  // namespace
+
+Feeds read_feeds(const std::vector<std::string>& texts) {
+  Feeds feeds;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      throw UsageError(fmt::format("--input {}: expected NAME=FILE.npy", text));
+    feeds[text.substr(0, equals)] = read_npy(text.substr(equals + 1));
+  }
+  return feeds;
+}
 
 void add_random_feeds(const ModelFile& file, const DimBinding& given, uint64_t seed, Feeds& feeds) {
   DimBinding known = given;
