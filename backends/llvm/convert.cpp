@@ -1,4 +1,6 @@
 // Conversions between types, and between a value and its form in memory.
+#include <cmath>
+
 #include "backends/llvm/scalar_ops.h"
 
 namespace lathe::codegen {
@@ -16,15 +18,38 @@ Value* ScalarOps::cast(Value* v, DType from, DType to) {
   if (is_float(a) && is_float(z))
     return round_to_storage(a == DType::f64 ? b_.CreateFPTrunc(v, out) : b_.CreateFPExt(v, out),
                             to);
-  if (is_float(a))
-    return b_.CreateIntrinsic(
-        is_signed(z) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
-        {out, v->getType()}, {v});
+  if (is_float(a)) return to_integer(v, z, out);
   if (is_float(z)) {
     Value* f = is_signed(a) ? b_.CreateSIToFP(v, out) : b_.CreateUIToFP(v, out);
     return round_to_storage(f, to);
   }
   return is_signed(a) ? b_.CreateSExtOrTrunc(v, out) : b_.CreateZExtOrTrunc(v, out);
+}
+
+// Truncates and saturates, NaN to 0. LLVM takes its own saturating conversions of vectors apart lane
+// by lane; here the conversion only sees what it can represent.
+Value* ScalarOps::to_integer(Value* v, DType to, llvm::Type* out) {
+  const unsigned bits = out->getScalarSizeInBits();
+  if (!v->getType()->isVectorTy() || (!is_signed(to) && bits > 16))
+    return b_.CreateIntrinsic(
+        is_signed(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
+        {out, v->getType()}, {v});
+  const auto number = [&](double x) { return llvm::ConstantFP::get(v->getType(), x); };
+  const double low = is_signed(to) ? -std::ldexp(1.0, static_cast<int>(bits) - 1) : 0;
+  const double beyond = std::ldexp(1.0, static_cast<int>(bits) - (is_signed(to) ? 1 : 0));
+  Value* below = b_.CreateFCmpOLT(v, number(low));
+  if (bits <= 16) {  // the limits are floats too
+    Value* limited = b_.CreateSelect(below, number(low), v);
+    limited = b_.CreateSelect(b_.CreateFCmpOGT(v, number(beyond - 1)), number(beyond - 1), limited);
+    limited = b_.CreateSelect(b_.CreateFCmpORD(v, v), limited, number(0));
+    return b_.CreateTrunc(b_.CreateFPToSI(limited, shaped(v, b_.getInt32Ty())), out);
+  }
+  Value* above = b_.CreateFCmpOGE(v, number(beyond));
+  Value* inside = b_.CreateAnd(b_.CreateFCmpOGE(v, number(low)), b_.CreateNot(above));
+  Value* r = b_.CreateFPToSI(b_.CreateSelect(inside, v, number(0)), out);
+  const auto limit = [&](const llvm::APInt& x) { return llvm::ConstantInt::get(out, x); };
+  r = b_.CreateSelect(above, limit(llvm::APInt::getSignedMaxValue(bits)), r);
+  return b_.CreateSelect(below, limit(llvm::APInt::getSignedMinValue(bits)), r);
 }
 
 Value* ScalarOps::round_to_storage(Value* v, DType t) {
