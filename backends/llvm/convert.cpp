@@ -26,8 +26,8 @@ Value* ScalarOps::cast(Value* v, DType from, DType to) {
   return is_signed(a) ? b_.CreateSExtOrTrunc(v, out) : b_.CreateZExtOrTrunc(v, out);
 }
 
-// Truncates and saturates, NaN to 0. LLVM takes its own saturating conversions of vectors apart lane
-// by lane; here the conversion only sees what it can represent.
+// Truncates and saturates, NaN to 0. LLVM takes its own saturating conversions of vectors apart
+// lane by lane; here the conversion only sees what it can represent.
 Value* ScalarOps::to_integer(Value* v, DType to, llvm::Type* out) {
   const unsigned bits = out->getScalarSizeInBits();
   if (!v->getType()->isVectorTy() || (!is_signed(to) && bits > 16))
