@@ -14,10 +14,10 @@ namespace {
 
 // sin(x + quarter * pi/2) in f64.
 ScalarId sine(Emitter& e, ScalarId x, int64_t quarter) {
-  const ScalarId n = e.round(e.mul(x, e.number(2 / std::numbers::pi)));
-  ScalarId r = e.fma(n, e.number(-0x1.921fb54442d18p+0), x);
-  r = e.fma(n, e.number(-0x1.1a62633145c07p-54), r);
-  r = e.fma(n, e.number(0x1.f1976b7ed8fbcp-110), r);
+  const Emitter::Nearest n = e.nearest(x, 2 / std::numbers::pi);
+  ScalarId r = e.fma(n.number, e.number(-0x1.921fb54442d18p+0), x);
+  r = e.fma(n.number, e.number(-0x1.1a62633145c07p-54), r);
+  r = e.fma(n.number, e.number(0x1.f1976b7ed8fbcp-110), r);
   const ScalarId square = e.mul(r, r);
   std::vector<double> odd, even;
   for (int i = 0; i <= 8; ++i) {
@@ -28,7 +28,7 @@ ScalarId sine(Emitter& e, ScalarId x, int64_t quarter) {
   odd.erase(odd.begin());
   const ScalarId s = e.fma(e.mul(r, square), e.polynomial(square, odd), r);
   const ScalarId c = e.polynomial(square, even);
-  const ScalarId turn = e.iop(Scalar::Add, e.cast(DType::i64, n), e.integer(quarter));
+  const ScalarId turn = e.iop(Scalar::Add, n.integer, e.integer(quarter));
   const auto bit = [&](int64_t mask) {
     return e.op(Scalar::Ne, DType::boolean,
                 {e.iop(Scalar::And, turn, e.integer(mask)), e.integer(0)});

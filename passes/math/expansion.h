@@ -88,6 +88,18 @@ class Emitter {
     return p;
   }
 
+  // The integer nearest to x * factor, ties to even, as a number and as an integer, where it is
+  // below 2^22 (f64: 2^51) in magnitude: 1.5 * 2^23 (f64: 2^52) added leaves it in the low bits.
+  struct Nearest {
+    ScalarId number, integer;
+  };
+  Nearest nearest(ScalarId x, double factor) {
+    const double shift = single() ? 0x1.8p23 : 0x1.8p52;
+    const int64_t shift_bits = single() ? 0x4b400000 : 0x4338000000000000;
+    const ScalarId s = number(shift), sum = fma(x, number(factor), s);
+    return {sub(sum, s), iop(Scalar::Sub, bits(sum), integer(shift_bits))};
+  }
+
   // The value of f(an f64 emitter, the operands as f64), rounded once to this type.
   template <class F, class... Operands>
   ScalarId in_double(F&& f, Operands... operands) {

@@ -22,16 +22,16 @@ std::vector<double> inverse_factorials(int first, int count) {
 }
 
 struct Reduced {
-  ScalarId n, r;  // x = n ln2 + r, n an integer in x's type
+  ScalarId n, r;  // x = n ln2 + r, n an integer
 };
 
 Reduced reduce_by_ln2(Emitter& e, ScalarId x) {
   // The high parts have trailing zeros enough for n * high to be exact.
   const double high = e.single() ? 0x1.62e4p-1 : 0x1.62e42fefa0000p-1;
   const double low = e.single() ? 0x1.7f7d1cp-20 : 0x1.cf79abc9e3b3ap-40;
-  const ScalarId n = e.round(e.mul(x, e.number(std::numbers::log2e)));
-  const ScalarId r = e.fma(n, e.number(-high), x);
-  return {n, e.fma(n, e.number(-low), r)};
+  const Emitter::Nearest n = e.nearest(x, std::numbers::log2e);
+  const ScalarId r = e.fma(n.number, e.number(-high), x);
+  return {n.integer, e.fma(n.number, e.number(-low), r)};
 }
 
 ScalarId pow(Emitter& e, ScalarId x, ScalarId y) {
@@ -64,7 +64,7 @@ ScalarId exponential(Emitter& e, ScalarId x) {
   const double largest = e.single() ? 89 : 710, smallest = e.single() ? -104.5 : -746;
   const Reduced reduced = reduce_by_ln2(e, e.clamp(x, smallest, largest));
   const ScalarId p = e.polynomial(reduced.r, inverse_factorials(0, e.single() ? 8 : 14));
-  return e.scale2(p, e.cast(e.int_type(), reduced.n));
+  return e.scale2(p, reduced.n);
 }
 
 ScalarId logarithm(Emitter& e, ScalarId x) {
@@ -106,7 +106,7 @@ ScalarId expm1_positive(Emitter& e, ScalarId y) {
   const ScalarId square = e.mul(reduced.r, reduced.r);
   const ScalarId p = e.fma(square, e.polynomial(reduced.r, series), reduced.r);
   const ScalarId one = e.number(1);
-  const ScalarId power = e.scale2(one, e.cast(e.int_type(), reduced.n));
+  const ScalarId power = e.scale2(one, reduced.n);
   return e.fma(p, power, e.sub(power, one));
 }
 
