@@ -145,6 +145,8 @@ void add_unary_rows(Cases& cases) {
   add_unary(
       cases, OpId::cos, cos, {},
       {.exact = [](Real x, Real) { return std::cos(x); }, .f32 = 0.6, .f64 = 1.6, .limit = 0x1p30});
+  add_unary(cases, OpId::erf, erf, {},
+            {.exact = [](Real x, Real) { return std::erf(x); }, .f32 = 1, .f64 = 1.1});
   for (DType t : {DType::i8, DType::i16, DType::i32, DType::i64, DType::u8, DType::u64})
     for (auto [op, f] : {std::pair<OpId, Unary>{OpId::neg, neg}, {OpId::abs, abs}})
       cases.push_back({.op = op,
