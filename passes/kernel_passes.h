@@ -24,7 +24,7 @@ void choose_order(Kernel& k);
 // are long.
 void canonicalize_parallel(Kernel& k);
 
-// Rewrites transcendental scalars into machine scalars; error bounds in expand_math.h.
+// Rewrites transcendental scalars into machine scalars; error bounds in passes/math/.
 void expand_math(Kernel& k);
 
 // Chooses what to split, vectorise and tile; results do not depend on it.

@@ -18,7 +18,7 @@ Value* ScalarOps::cast(Value* v, DType from, DType to) {
   if (is_float(a) && is_float(z))
     return round_to_storage(a == DType::f64 ? b_.CreateFPTrunc(v, out) : b_.CreateFPExt(v, out),
                             to);
-  if (is_float(a)) return to_integer(v, z, out);
+  if (is_float(a)) return float_to_integer(v, a, z);
   if (is_float(z)) {
     Value* f = is_signed(a) ? b_.CreateSIToFP(v, out) : b_.CreateUIToFP(v, out);
     return round_to_storage(f, to);
@@ -26,30 +26,35 @@ Value* ScalarOps::cast(Value* v, DType from, DType to) {
   return is_signed(a) ? b_.CreateSExtOrTrunc(v, out) : b_.CreateZExtOrTrunc(v, out);
 }
 
-// Truncates and saturates, NaN to 0. LLVM takes its own saturating conversions of vectors apart
-// lane by lane; here the conversion only sees what it can represent.
-Value* ScalarOps::to_integer(Value* v, DType to, llvm::Type* out) {
-  const unsigned bits = out->getScalarSizeInBits();
-  if (!v->getType()->isVectorTy() || (!is_signed(to) && bits > 16))
-    return b_.CreateIntrinsic(
-        is_signed(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
-        {out, v->getType()}, {v});
+// LLVM takes the saturating intrinsics of a vector apart into its elements, which costs several
+// times what the values themselves do; so out-of-range values are replaced, then all converted.
+Value* ScalarOps::float_to_integer(Value* v, DType from, DType to) {
+  const bool sign = is_signed(to);
+  llvm::Type* out = shaped(v, type(to));
+  if (lanes_of(v) == 1)
+    return b_.CreateIntrinsic(sign ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
+                              {out, v->getType()}, {v});
+  const int bits = 8 * info(to).bytes, digits = sign ? bits - 1 : bits;
+  const int precision = from == DType::f64 ? 53 : 24;
   const auto number = [&](double x) { return llvm::ConstantFP::get(v->getType(), x); };
-  const double low = is_signed(to) ? -std::ldexp(1.0, static_cast<int>(bits) - 1) : 0;
-  const double beyond = std::ldexp(1.0, static_cast<int>(bits) - (is_signed(to) ? 1 : 0));
-  Value* below = b_.CreateFCmpOLT(v, number(low));
-  if (bits <= 16) {  // the limits are floats too
-    Value* limited = b_.CreateSelect(below, number(low), v);
-    limited = b_.CreateSelect(b_.CreateFCmpOGT(v, number(beyond - 1)), number(beyond - 1), limited);
-    limited = b_.CreateSelect(b_.CreateFCmpORD(v, v), limited, number(0));
-    return b_.CreateTrunc(b_.CreateFPToSI(limited, shaped(v, b_.getInt32Ty())), out);
+  Value* least = number(sign ? -std::ldexp(1.0, digits) : 0.0);
+  Value* x = b_.CreateSelect(b_.CreateFCmpUNO(v, v), number(0), v);
+  x = b_.CreateSelect(b_.CreateFCmpOGT(x, least), x, least);
+  const auto convert = [&](Value* inside) {
+    llvm::Type* wide = bits < 32 ? shaped(v, b_.getInt32Ty()) : out;
+    Value* i = sign || bits < 32 ? b_.CreateFPToSI(inside, wide) : b_.CreateFPToUI(inside, wide);
+    return b_.CreateTrunc(i, out);
+  };
+  if (digits <= precision) {  // the largest integer is a number of this type
+    Value* most = number(std::ldexp(1.0, digits) - 1);
+    return convert(b_.CreateSelect(b_.CreateFCmpOLT(x, most), x, most));
   }
-  Value* above = b_.CreateFCmpOGE(v, number(beyond));
-  Value* inside = b_.CreateAnd(b_.CreateFCmpOGE(v, number(low)), b_.CreateNot(above));
-  Value* r = b_.CreateFPToSI(b_.CreateSelect(inside, v, number(0)), out);
-  const auto limit = [&](const llvm::APInt& x) { return llvm::ConstantInt::get(out, x); };
-  r = b_.CreateSelect(above, limit(llvm::APInt::getSignedMaxValue(bits)), r);
-  return b_.CreateSelect(below, limit(llvm::APInt::getSignedMinValue(bits)), r);
+  Value* beyond = b_.CreateFCmpOGE(x, number(std::ldexp(1.0, digits)));
+  Value* inside = convert(b_.CreateSelect(beyond, number(0), x));
+  const auto wide = static_cast<unsigned>(bits);
+  const llvm::APInt most =
+      sign ? llvm::APInt::getSignedMaxValue(wide) : llvm::APInt::getMaxValue(wide);
+  return b_.CreateSelect(beyond, llvm::ConstantInt::get(out, most), inside);
 }
 
 Value* ScalarOps::round_to_storage(Value* v, DType t) {

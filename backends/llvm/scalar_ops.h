@@ -47,10 +47,10 @@ class ScalarOps {
   llvm::Value* scalef(llvm::Value* x, llvm::Value* n);
   llvm::Value* remainder(llvm::Value* a, llvm::Value* b);
   llvm::Function* remainder_function(llvm::Type* t);
+  llvm::Value* float_to_integer(llvm::Value* v, DType from, DType to);
   llvm::Value* half_to_float(llvm::Value* bits);
   llvm::Value* float_to_half(llvm::Value* v);
   llvm::Value* float_to_bf16(llvm::Value* v);
-  llvm::Value* to_integer(llvm::Value* v, DType to, llvm::Type* out);
   llvm::Value* round_to_storage(llvm::Value* v, DType t);
   // An integer constant with the shape (scalar or vector) of `like`, whose elements it matches.
   llvm::Value* same(llvm::Value* like, uint64_t v) const;
