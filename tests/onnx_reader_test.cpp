@@ -87,17 +87,17 @@ TEST_CASE("small floats: every pattern survives a round trip, and ties go to eve
       CAPTURE(name(t));
       CAPTURE(bits);
       if (std::isnan(value)) {
-        CHECK(std::isnan(small_float_value(t, small_float_bits(t, value, true))));
+        CHECK(std::isnan(small_float_value(t, small_float_bits(t, value))));
         continue;
       }
-      CHECK(small_float_bits(t, value, false) == bits);
+      CHECK(small_float_bits(t, value, {.saturate = false}) == bits);
     }
-  CHECK(small_float_value(ElemType::Float8E4M3FN,
-                          small_float_bits(ElemType::Float8E4M3FN, 1000, true)) == 448);
-  CHECK(std::isnan(small_float_value(ElemType::Float8E4M3FN,
-                                     small_float_bits(ElemType::Float8E4M3FN, 1000, false))));
-  CHECK(small_float_value(ElemType::Float4E2M1,
-                          small_float_bits(ElemType::Float4E2M1, 2.5F, true)) == 2);
+  CHECK(small_float_value(ElemType::Float8E4M3FN, small_float_bits(ElemType::Float8E4M3FN, 1000)) ==
+        448);
+  CHECK(std::isnan(
+      small_float_value(ElemType::Float8E4M3FN,
+                        small_float_bits(ElemType::Float8E4M3FN, 1000, {.saturate = false}))));
+  CHECK(small_float_value(ElemType::Float4E2M1, small_float_bits(ElemType::Float4E2M1, 2.5F)) == 2);
 }
 
 TEST_CASE("names: cycles, twice defined, defined nowhere, nested graphs") {
@@ -156,7 +156,7 @@ TEST_CASE("hostile tensors") {
     return m.number(2, 1).text(8, "t");
   };
   refuse(tensor({-1}), {"'t'", "dim -1"});
-  refuse(tensor({int64_t{1} << 40, int64_t{1} << 40}).text(9, "1234"), {"overflow"});
+  refuse(tensor({int64_t{1} << 40, int64_t{1} << 40}).text(9, "1234"), {"'t'", "too large"});
   refuse(tensor({int64_t{1} << 40}).text(9, "1234"), {"'t'", "4 bytes"});
   refuse(Message().number(1, 1).number(2, 99).text(8, "t"), {"unknown element type 99"});
   refuse(tensor({2}), {"0 bytes"});

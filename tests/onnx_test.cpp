@@ -1,5 +1,6 @@
 // ONNX models traced into stages and run by a session: folding, cuts, functions, subgraphs, errors.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "frontend/onnx/load.h"
 #include "ir/eval.h"
@@ -142,9 +143,9 @@ TEST_CASE("functions that call themselves, or each other twice") {
 
   std::vector<Message> doubling;
   for (int i = 0; i < 40; ++i) {
-    const std::string next = i == 39 ? "Neg" : "f" + std::to_string(i + 1);
+    const std::string next = i == 39 ? "Neg" : fmt::format("f{}", i + 1);
     const std::string domain = i == 39 ? "" : "local";
-    Message d = Message().text(1, "f" + std::to_string(i)).text(4, "x").text(5, "y");
+    Message d = Message().text(1, fmt::format("f{}", i)).text(4, "x").text(5, "y");
     d.text(10, "local").message(9, opset_message(1, "local")).message(9, opset_message(21));
     d.message(7, node_message(next, {"x"}, {"m"}, {}, domain));
     doubling.push_back(d.message(7, node_message(next, {"m"}, {"y"}, {}, domain)));

@@ -47,13 +47,13 @@ double wrap_bits(double value, ElemType to) {
   return static_cast<double>(low);
 }
 
-Tensor to_stored(const Tensor& t, ElemType to, bool saturate) {
+Tensor to_stored(const Tensor& t, ElemType to, const CastRules& rules) {
   Tensor out = Tensor::empty(carrier(to), t.dims());
   for (int64_t i = 0; i < t.size(); ++i) {
     const double value = t.at(i);
     if (is_float(out.dtype()))
       out.set(i, static_cast<double>(small_float_value(
-                     to, small_float_bits(to, static_cast<float>(value), saturate))));
+                     to, small_float_bits(to, static_cast<float>(value), rules))));
     else out.set(i, wrap_bits(value, to));
   }
   return out;
@@ -73,7 +73,7 @@ std::string number_text(const HostTensor& t, int64_t i) {
                                  : fmt::format("{}", static_cast<float>(value));
 }
 
-HostTensor convert(const HostTensor& t, ElemType to, bool saturate) {
+HostTensor convert(const HostTensor& t, ElemType to, const CastRules& rules) {
   if (to == t.elem) return t;
   if (to == ElemType::String) {
     std::vector<std::string> texts;
@@ -81,7 +81,7 @@ HostTensor convert(const HostTensor& t, ElemType to, bool saturate) {
     return {t.dims(), std::move(texts)};
   }
   const Tensor numbers = t.is_string() ? parse_all(t, carrier(to)) : t.numbers;
-  if (is_stored_only(to)) return {to, to_stored(numbers, to, saturate)};
+  if (is_stored_only(to)) return {to, to_stored(numbers, to, rules)};
   const DType type = carrier(to);
   if (numbers.dtype() == type) return {to, numbers};
   Tensor out = Tensor::empty(type, numbers.dims());

@@ -5,8 +5,7 @@
 
 namespace lathe::onnx {
 
-// `saturate`: what is beyond a float8 becomes its largest value, else infinity or NaN.
-HostTensor convert(const HostTensor& t, ElemType to, bool saturate = true);
+HostTensor convert(const HostTensor& t, ElemType to, const CastRules& rules = {});
 
 // As Cast to string writes it: the shortest text that reads back the same.
 std::string number_text(const HostTensor& t, int64_t i);

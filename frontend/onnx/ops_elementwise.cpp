@@ -112,7 +112,7 @@ void mean(OpContext& c) {
   c.out(sum / static_cast<double>(c.inputs()));
 }
 
-void cast_to(OpContext& c, ElemType to, bool saturate) {
+void cast_to(OpContext& c, ElemType to, const CastRules& rules) {
   const ElemType from = c.elem(0);
   if (to == ElemType::Undefined) fail("the element type to cast to is unknown");
   const bool on_host =
@@ -123,7 +123,7 @@ void cast_to(OpContext& c, ElemType to, bool saturate) {
   }
   c.host(
       [=](HostServices&, const std::vector<Value>& in) {
-        return std::vector<Value>{Value::of(convert(in[0].known, to, saturate))};
+        return std::vector<Value>{Value::of(convert(in[0].known, to, rules))};
       },
       {c.input(0)});
 }
@@ -139,19 +139,20 @@ constexpr std::pair<std::string_view, ElemType> kOldNames[] = {
 void cast_by_name(OpContext& c) {
   const std::string to = c.attr_text("to");
   for (const auto& [text, type] : kOldNames)
-    if (text == to) return cast_to(c, type, true);
+    if (text == to) return cast_to(c, type, {});
   fail("attribute 'to' is '{}', a type's name was expected", to);
 }
 
-void cast_row(OpContext& c) {
-  c.ignore({"round_mode"});
-  cast_to(c, elem_type(c.attr_int("to")), c.attr_int("saturate", 1) != 0);
+CastRules cast_rules(OpContext& c) {
+  const std::string round = c.attr_text("round_mode", "up");
+  if (round != "up" && round != "down" && round != "nearest") fail("round_mode is '{}'", round);
+  return {c.attr_int("saturate", 1) != 0, round == "up"     ? PowerRounding::Up
+                                          : round == "down" ? PowerRounding::Down
+                                                            : PowerRounding::Nearest};
 }
 
-void cast_like(OpContext& c) {
-  c.ignore({"round_mode"});
-  cast_to(c, c.elem(1), c.attr_int("saturate", 1) != 0);
-}
+void cast_row(OpContext& c) { cast_to(c, elem_type(c.attr_int("to")), cast_rules(c)); }
+void cast_like(OpContext& c) { cast_to(c, c.elem(1), cast_rules(c)); }
 
 constexpr OpRow kRows[] = {
     {"Abs", 1, unary<abs>},

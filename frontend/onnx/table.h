@@ -24,6 +24,8 @@ std::span<const OpRow> index_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
 std::span<const OpRow> reduction_rows();
+std::span<const OpRow> select_rows();
+std::span<const OpRow> sequence_rows();
 std::span<const OpRow> shape_rows();
 
 // The row for an op of a domain ("" is ai.onnx) at an opset version. Unsupported, with the reason,

@@ -189,6 +189,11 @@ NamedHostTensor read_tensor(WireReader r, Source& source) {
     fail("{}: tensor '{}' has the unknown element type {}", source.path, p.name, p.type);
   for (const int64_t d : p.dims)
     if (d < 0) fail("{}: tensor '{}' has the dim {}", source.path, p.name, d);
+  try {
+    element_count(p.dims);
+  } catch (const Error& e) {
+    fail("{}: tensor '{}': {}", source.path, p.name, e.what());
+  }
   if (elem == ElemType::String) return {p.name, strings_of(p, source.path)};
   if (!info(elem).carrier)
     fail_unsupported("{}: tensor '{}': tensors of {} are not supported", source.path, p.name,

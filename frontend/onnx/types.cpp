@@ -75,18 +75,20 @@ float magnitude_value(const SmallFloat& f, int pattern) {
                     exponent - f.bias - f.mantissa_bits);
 }
 
-// The nearest pattern of an unsigned power of two, e8m0: NaN is 255, the smallest is 2^-127.
-// The standard rounds halves up, as the exponent alone decides.
-uint8_t e8m0_bits(float value, bool saturate) {
+// Patterns of e8m0: 2^(bits - 127), and NaN.
+uint8_t e8m0_bits(float value, const CastRules& rules) {
   if (std::isnan(value)) return 255;
   value = std::abs(value);
-  if (std::isinf(value)) return saturate ? 254 : 255;
-  int exponent = 0;
-  const float fraction = std::frexp(value, &exponent);  // in [0.5, 1)
+  const uint8_t beyond = rules.saturate ? 254 : 255;
   if (value == 0) return 0;
-  const int rounded = exponent - 1 + (fraction >= 0.75F ? 1 : 0);
-  if (rounded > 127) return saturate ? 254 : 255;
-  return static_cast<uint8_t>(std::max(rounded + 127, 0));
+  if (std::isinf(value)) return beyond;
+  int exponent = 0;
+  const float fraction = std::frexp(value, &exponent) * 2;  // in [1, 2)
+  const bool up = rules.round == PowerRounding::Up        ? fraction > 1
+                  : rules.round == PowerRounding::Nearest ? fraction >= 1.5F
+                                                          : false;
+  const int rounded = exponent - 1 + (up ? 1 : 0);
+  return rounded > 127 ? beyond : static_cast<uint8_t>(std::max(rounded + 127, 0));
 }
 
 }  // namespace
@@ -125,20 +127,20 @@ float small_float_value(ElemType t, uint8_t bits) {
   return negative ? -value : value;
 }
 
-uint8_t small_float_bits(ElemType t, float value, bool saturate) {
-  if (t == ElemType::Float8E8M0) return e8m0_bits(value, saturate);
+uint8_t small_float_bits(ElemType t, float value, const CastRules& rules) {
+  if (t == ElemType::Float8E8M0) return e8m0_bits(value, rules);
   const SmallFloat f = small_float(t);
   const int width = f.exponent_bits + f.mantissa_bits;
   const int sign = std::signbit(value) ? 1 << width : 0;
   const int finite = finite_patterns(f);
   const int nan = f.negative_nan ? 1 << width : sign | ((1 << width) - 1);
-  if (std::isnan(value)) return static_cast<uint8_t>(f.has_nan ? nan : finite - 1);
+  if (std::isnan(value)) return static_cast<uint8_t>(f.has_nan ? nan : 1 << width);
   const float magnitude = std::abs(value);
   const float largest = magnitude_value(f, finite - 1);
   // The value after the largest, if there were one: what is below its middle rounds down to it.
   const float step = largest - magnitude_value(f, finite - 2);
   if (magnitude >= largest + step / 2 || std::isinf(magnitude)) {
-    if (saturate || !f.has_nan) return static_cast<uint8_t>(sign | (finite - 1));
+    if (rules.saturate || !f.has_nan) return static_cast<uint8_t>(sign | (finite - 1));
     return static_cast<uint8_t>(f.infinities ? sign | finite : nan);
   }
   int low = 0, high = finite - 1;  // value(low) <= magnitude

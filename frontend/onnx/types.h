@@ -62,8 +62,16 @@ bool is_stored_only(ElemType t);
 
 // The value of a stored float8 or float4 pattern.
 float small_float_value(ElemType t, uint8_t bits);
-// The nearest pattern, ties to even; beyond the largest value the largest if `saturate`, else
-// infinity or NaN, whichever the type has.
-uint8_t small_float_bits(ElemType t, float value, bool saturate);
+// How float8e8m0, which has powers of two only, rounds what lies between.
+enum class PowerRounding : uint8_t { Up, Down, Nearest };
+
+struct CastRules {
+  bool saturate = true;
+  PowerRounding round = PowerRounding::Up;
+};
+
+// The nearest pattern, ties to even; beyond the largest value the largest if it saturates, else
+// infinity or NaN, whichever the type has. NaN as -0 where it has none, as ml_dtypes converts it.
+uint8_t small_float_bits(ElemType t, float value, const CastRules& rules = {});
 
 }  // namespace lathe::onnx
