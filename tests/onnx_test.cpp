@@ -115,6 +115,68 @@ TEST_CASE("If takes the branch that its condition names, with what it captures")
   CHECK(run(false) == std::vector<double>{2, 6});
 }
 
+// Doubles x until it is above 100, at most `most` times, and returns x and all it was.
+Message doubling_loop(bool stacked) {
+  GraphBuilder body("body"), g;
+  body.input("i", ElemType::Int64, {}).input("go", ElemType::Bool, {});
+  body.input("v", ElemType::Float, {}).output("on", ElemType::Bool).output("w");
+  if (stacked) body.output("w2");
+  body.node(node_message("Add", {"v", "v"}, {"w"}));
+  body.node(node_message("Identity", {"w"}, {"w2"}));
+  body.node(node_message("Less", {"w", "limit"}, {"on"}));
+  g.initializer(tensor_message<float>("limit", ElemType::Float, {}, {100}));
+  g.input("x", ElemType::Float, {}).input("most", ElemType::Int64, {}).output("y");
+  if (stacked) g.output("all");
+  const std::vector<std::string> outputs = {"y", "all"};
+  g.node(node_message("Loop", {"most", "", "x"},
+                      {outputs.begin(), outputs.begin() + (stacked ? 2 : 1)},
+                      {graph_attribute("body", body.m)}));
+  return model_message(g.m);
+}
+
+TEST_CASE("a loop without stacked results is a while loop of the graph") {
+  const Model m = load_graph(parse(doubling_loop(false)), {}, false);
+  const auto run = [&](float x, int64_t most) {
+    return evaluate(m.graph, std::vector<Tensor>{Tensor::scalar(x), Tensor::scalar(most)})[0].at(0);
+  };
+  CHECK(run(3, 50) == 192);
+  CHECK(run(3, 2) == 12);
+  CHECK(run(3, 0) == 3);
+}
+
+TEST_CASE("a loop whose results grow runs its body step by step, compiled once") {
+  Session session(parse(doubling_loop(true)), simd());
+  const auto out = session.run({{"x", floats({}, {20})}, {"most", longs({}, {50})}});
+  CHECK(numbers(out[0]) == std::vector<double>{160});
+  CHECK(numbers(out[1]) == std::vector<double>{40, 80, 160});
+  const int64_t compiled = session.counts().compiled;
+  const auto again = session.run({{"x", floats({}, {30})}, {"most", longs({}, {50})}});
+  CHECK(numbers(again[1]) == std::vector<double>{60, 120});
+  CHECK(session.counts().compiled == compiled + 1);  // what follows a list of another length
+}
+
+TEST_CASE("sequences are taken apart while tracing; what data decides is a host step") {
+  GraphBuilder g;
+  g.input("x", ElemType::Float, {4}).output("y").output("where", ElemType::Int64);
+  g.initializer(tensor_message<int64_t>("one", ElemType::Int64, {}, {1}));
+  g.initializer(tensor_message<int64_t>("two", ElemType::Int64, {}, {2}));
+  g.node(node_message("SplitToSequence", {"x", "two"}, {"parts"}));
+  g.node(node_message("SequenceAt", {"parts", "one"}, {"y"}));
+  g.node(node_message("NonZero", {"x"}, {"where"}));
+  Session session(parse(model_message(g.m)), simd());
+  const auto run = [&](const std::vector<float>& x) {
+    return session.run({{"x", floats({4}, x)}});
+  };
+  const auto out = run({0, 5, 0, 7});
+  CHECK(numbers(out[0]) == std::vector<double>{0, 7});
+  CHECK(out[1].dims() == Dims{1, 2});
+  CHECK(numbers(out[1]) == std::vector<double>{1, 3});
+  const int64_t compiled = session.counts().compiled;
+  CHECK(numbers(run({3, 0, 0, 7})[1]) == std::vector<double>{0, 3});
+  CHECK(session.counts().compiled == compiled);  // data does not decide, only how much there is
+  CHECK(session.counts().host_steps == 2);
+}
+
 // local.scale(x) = x * value, `value` being an attribute of the call.
 Message scale_function() {
   Message f = Message().text(1, "scale").text(4, "x").text(5, "y").text(10, "local");

@@ -74,9 +74,22 @@ std::vector<size_t> topological_order(const GraphDef& graph,
   return order;
 }
 
+// Some exporters write a constant twice under one name. The last one holds, as in ONNX Runtime.
+void drop_overridden_constants(GraphDef& graph) {
+  std::unordered_set<std::string> seen;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node)
+    if (node->op == "Constant" && node->domain.empty() && node->outputs.size() == 1 &&
+        !seen.insert(node->outputs[0]).second)
+      node->op.clear();
+  std::erase_if(graph.nodes, [](const NodeDef& node) {
+    return node.op.empty() && node.domain.empty() && node.outputs.size() == 1;
+  });
+}
+
 }  // namespace
 
 void link_graph(GraphDef& graph, const std::string& path) {
+  drop_overridden_constants(graph);
   const auto defined = definitions(graph, path);
   std::vector<NodeDef> sorted;
   for (const size_t i : topological_order(graph, defined, path))

@@ -7,7 +7,7 @@ namespace {
 
 void relu(OpContext& c) {
   c.ignore({"consumed_inputs"});
-  c.out(max(c.expr(0), 0));
+  c.out(nn::relu(c.expr(0)));
 }
 
 void leaky_relu(OpContext& c) {
