@@ -70,8 +70,8 @@ struct Subject {
 };
 
 ModelFile load(const Options& o, nn::Mode mode) {
-  ModelFile file = load_model(o.model, mode, kSeed);
-  if (!o.weights.empty()) load_weights(file.model, o.weights);
+  ModelFile file = load_model(o.model, mode, kSeed, parse_dims(o.dims));
+  if (!o.weights.empty()) replace_weights(file, o.weights);
   return file;
 }
 

@@ -79,8 +79,8 @@ int run(const Options& o) {
   if (!o.target.empty())
     fail_unsupported("--target {}: this version compiles for this machine", o.target);
   const DimBinding dims = parse_dims(o.dims);
-  ModelFile file = load_model(o.model);
-  if (!o.weights.empty()) load_weights(file.model, o.weights);
+  ModelFile file = load_model(o.model, nn::Mode::Inference, 0, dims);
+  if (!o.weights.empty()) replace_weights(file, o.weights);
   for (const Form& f : kForms)
     if (f.name == o.emit) f.emit(file, dims, o);
   return kDone;

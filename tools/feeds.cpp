@@ -6,7 +6,6 @@
 #include "tools/cli.h"
 
 namespace lathe::tools {
-namespace {
 
 Tensor random_tensor(DType dtype, const Dims& dims, uint64_t seed, std::string_view name) {
   Tensor t = Tensor::empty(dtype, dims);
@@ -23,8 +22,6 @@ Tensor random_tensor(DType dtype, const Dims& dims, uint64_t seed, std::string_v
   }
   return t;
 }
-
-}  // namespace
 
 Feeds read_feeds(const std::vector<std::string>& texts) {
   Feeds feeds;

@@ -8,6 +8,7 @@
 #include "tools/cli.h"
 #include "tools/compute.h"
 #include "tools/feeds.h"
+#include "tools/onnx_file.h"
 
 namespace lathe::tools {
 namespace {
@@ -35,13 +36,20 @@ nlohmann::json values_json(const Tensor& t) {
   return {{"type", t.type_text()}, {"first", values}};
 }
 
-int run(const Options& o) {
-  ModelFile file = load_model(o.model);
-  if (!o.weights.empty()) load_weights(file.model, o.weights);
+std::vector<NamedTensor> evaluate_once(const Options& o, Feeds feeds) {
   const DimBinding dims = parse_dims(o.dims);
-  Feeds feeds = read_feeds(o.inputs);
+  if (is_onnx(o.model)) {
+    if (!o.weights.empty()) fail_unsupported("{}: --weights with an ONNX model", o.model);
+    return run_onnx(o.model, feeds, o.random, dims, o.compute);
+  }
+  ModelFile file = load_model(o.model);
+  if (!o.weights.empty()) replace_weights(file, o.weights);
   if (o.random) add_random_feeds(file, dims, *o.random, feeds);
-  const std::vector<NamedTensor> outputs = run_model(file, std::move(feeds), o.compute, dims);
+  return run_model(file, std::move(feeds), o.compute, dims);
+}
+
+int run(const Options& o) {
+  const std::vector<NamedTensor> outputs = evaluate_once(o, read_feeds(o.inputs));
   if (!o.out.empty()) write_npz(o.out, outputs);
   nlohmann::ordered_json json = {{"outputs", nlohmann::ordered_json::object()}};
   for (const NamedTensor& t : outputs) {
