@@ -1,6 +1,8 @@
 """What is compared: rows of the tables in bench/RESULTS.md."""
 from dataclasses import dataclass
 
+TITLES = {"torch": "PyTorch", "ort": "ONNX Runtime", "openblas": "OpenBLAS", "onednn": "oneDNN"}
+
 
 @dataclass(frozen=True)
 class NetworkRow:
