@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rows import ROWS, TITLES, GemmRow
+from rows import ROWS, TITLES, GemmRow, NetworkRow
 
 END = "<!-- end -->"
 KEY = 3  # cells at the left that say what was measured
@@ -39,14 +39,16 @@ class NetworkTable:
     head = ("network", "beside", "threads", "Lathe, ms", "theirs, ms", "theirs / Lathe", "of rounds",
             "measured")
 
+    def __init__(self, train):
+        self.titles = [r.title for r in ROWS if isinstance(r, NetworkRow) and r.train == train]
+
     def lines(self, measured, today):
         for c in measured:
             yield (c.case, TITLES[c.engine], str(c.threads), milliseconds(c.lathe_ms),
                    milliseconds(c.their_ms), f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", today)
 
     def order(self, line):
-        titles = [getattr(row, "title", "") for row in ROWS]
-        return titles.index(line[0]), list(TITLES.values()).index(line[1])
+        return self.titles.index(line[0]), list(TITLES.values()).index(line[1])
 
     def summary(self, _):
         return []
@@ -114,7 +116,9 @@ def write(path, measured):
     if not measured:
         return
     row = measured[0].row
-    name = "gemm" if isinstance(row, GemmRow) else "training" if row.train else "inference"
-    table = GemmTable() if name == "gemm" else NetworkTable()
+    if isinstance(row, GemmRow):
+        name, table = "gemm", GemmTable()
+    else:
+        name, table = "training" if row.train else "inference", NetworkTable(row.train)
     lines = list(table.lines(measured, datetime.date.today().isoformat()))
     path.write_text(replace(path.read_text(), name, table, lines, f"On {machine()}."))

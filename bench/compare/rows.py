@@ -1,7 +1,7 @@
 """What is compared: rows of the tables in bench/RESULTS.md."""
 from dataclasses import dataclass
 
-TITLES = {"torch": "PyTorch", "ort": "ONNX Runtime", "openblas": "OpenBLAS", "onednn": "oneDNN"}
+TITLES = {"ort": "ONNX Runtime", "torch": "PyTorch", "openblas": "OpenBLAS", "onednn": "oneDNN"}
 
 
 @dataclass(frozen=True)
