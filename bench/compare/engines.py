@@ -11,7 +11,6 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lathe-bench"
-TITLES = {"torch": "PyTorch", "ort": "ONNX Runtime", "openblas": "OpenBLAS", "onednn": "oneDNN"}
 DEBIAN = ("python3-torch", "python3-onnx", "python3-numpy", "libopenblas0-openmp",
           "libopenblas-openmp-dev", "libdnnl-dev", "nodejs", "npm")
 

@@ -35,7 +35,7 @@ std::vector<float> small_integers(int64_t size, std::mt19937& random) {
 
 // Whether c = a b, by Freivalds: c v = a (b v) for a random v, in integers.
 bool correct(const Gemm& g, std::mt19937& random) {
-  const auto [m, n, k] = g.shape;
+  const auto [model, m, n, k] = g.shape;
   std::vector<int64_t> v(static_cast<size_t>(n));
   for (int64_t& x : v) x = static_cast<int64_t>(random() % 65536);
   const auto times = [](const float* rows, int64_t count, const std::vector<int64_t>& x) {
@@ -80,7 +80,7 @@ bool measure(const GemmShape& s, int threads, double budget) {
     fmt::print(stderr, "{}x{}x{}: the product is wrong\n", s.m, s.n, s.k);
     return false;
   }
-  fmt::print("{{\"case\": \"{}x{}x{}\", \"ms\": {}}}\n", s.m, s.n, s.k,
+  fmt::print("{{\"case\": \"{} {}x{}x{}\", \"ms\": {}}}\n", s.model, s.m, s.n, s.k,
              median_milliseconds(call, budget));
   return true;
 }

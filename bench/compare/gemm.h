@@ -9,10 +9,11 @@
 namespace lathe::compare {
 
 struct GemmShape {
+  const char* model;  // that has such a product
   int64_t m, n, k;
 };
 
-// Of the models that bench/compare measures or is to measure, and seeded ones of no pattern.
+// Of models, and seeded ones of no pattern.
 std::vector<GemmShape> gemm_shapes();
 
 // Row-major a [m, k], b [k, n], c [m, n]. b stays as it is: an engine may pack it ahead.

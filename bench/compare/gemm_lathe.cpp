@@ -6,7 +6,7 @@
 namespace lathe::compare {
 
 std::function<void()> prepare_gemm(const Gemm& g, int threads) {
-  const auto [m, n, k] = g.shape;
+  const auto [model, m, n, k] = g.shape;
   Graph graph("gemm");
   const Expr a = input(graph, "a", {DType::f32, {m, k}});
   Tensor b = Tensor::empty(DType::f32, {k, n});

@@ -1,6 +1,8 @@
 """What is compared: rows of the tables in bench/RESULTS.md."""
 from dataclasses import dataclass
 
+TITLES = {"ort": "ONNX Runtime", "torch": "PyTorch", "openblas": "OpenBLAS", "onednn": "oneDNN"}
+
 
 @dataclass(frozen=True)
 class NetworkRow:
