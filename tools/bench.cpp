@@ -2,7 +2,6 @@
 #include <fmt/ranges.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -225,28 +224,29 @@ int run(const Options& o) {
   return kDone;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
-  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
-  app.add_option("--input", o->inputs,
-                 "NAME=FILE.npy, once for each input that is not to be random; with --train also "
-                 "target and learning_rate")
-      ->allow_extra_args(false);
-  app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
-  app.add_option("--min-time", o->min_time, "Seconds to measure for, at least")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
-  app.add_flag("--train", o->train, "One step of training instead of one evaluation");
-  app.add_option("--loss", o->loss, "With --train (default: what suits the output)")
-      ->check(CLI::IsMember(objective_names()));
-  app.add_option("--optimizer", o->optimizer, "With --train")
-      ->check(CLI::IsMember(optimizer_names(), CLI::ignore_case))
-      ->capture_default_str();
-  add_compute_options(app, o->compute);
-  app.add_flag("--profile", o->profile,
+  options.add("MODEL", o->model, "Model file or RUN folder").required();
+  options.add("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
+  options
+      .add("--input", o->inputs,
+           "NAME=FILE.npy, once for each input that is not to be random; with --train also "
+           "target and learning_rate")
+      .one_value_each();
+  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
+  options.add("--min-time", o->min_time, "Seconds to measure for, at least")
+      .in_range(0.0, 3600.0)
+      .show_default();
+  options.flag("--train", o->train, "One step of training instead of one evaluation");
+  options.add("--loss", o->loss, "With --train (default: what suits the output)")
+      .one_of(objective_names());
+  options.add("--optimizer", o->optimizer, "With --train")
+      .one_of(optimizer_names(), Case::Ignored)
+      .show_default();
+  add_compute_options(options, o->compute);
+  options.flag("--profile", o->profile,
                "Then as many seconds again with the clock on every kernel");
-  app.add_flag("--json", o->json, "One JSON object");
+  options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }
 

@@ -1,7 +1,6 @@
 // lathe check: models against the outputs recorded beside them.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -164,17 +163,13 @@ int run(const Options& o) {
   return report.failed == 0 ? kDone : kFailed;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("DIR", o->folders, "Folders that hold models beside test_data_set_*")->required();
-  app.add_option("--rtol", o->rtol, "Relative tolerance of floats")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--atol", o->atol, "Absolute tolerance of floats")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_compute_options(app, o->compute, true);
-  app.add_option("--json", o->json, "FILE for the counts and failures as JSON");
+  options.add("DIR", o->folders, "Folders that hold models beside test_data_set_*").required();
+  options.add("--rtol", o->rtol, "Relative tolerance of floats").non_negative().show_default();
+  options.add("--atol", o->atol, "Absolute tolerance of floats").non_negative().show_default();
+  add_compute_options(options, o->compute, true);
+  options.add("--json", o->json, "FILE for the counts and failures as JSON");
   return [o] { return run(*o); };
 }
 

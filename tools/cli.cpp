@@ -10,6 +10,7 @@
 #include <iostream>
 #include <new>
 #include <numeric>
+#include <optional>
 
 #include "ir/base/error.h"
 
@@ -80,7 +81,8 @@ void declare(CommandLine& c) {
   for (const Verb* v : kVerbs) {
     CLI::App* verb = c.app.add_subcommand(std::string(v->name), std::string(v->summary));
     verb->footer(fmt::format("Example:\n  {}", v->example));
-    c.actions[verb] = v->setup(*verb);
+    OptionList options(*verb);
+    c.actions[verb] = v->setup(options);
   }
 }
 
@@ -142,6 +144,70 @@ int flushed(int status) {
 }
 
 }  // namespace
+
+OptionRules& OptionRules::required() {
+  option_->required();
+  return *this;
+}
+
+OptionRules& OptionRules::one_of(const std::vector<std::string>& names, Case letters) {
+  option_->check(letters == Case::Ignored ? CLI::IsMember(names, CLI::ignore_case)
+                                          : CLI::IsMember(names));
+  return *this;
+}
+
+template <class T>
+OptionRules& OptionRules::in_range(T least, T most) {
+  option_->check(CLI::Range(least, most));
+  return *this;
+}
+
+template OptionRules& OptionRules::in_range(int, int);
+template OptionRules& OptionRules::in_range(int64_t, int64_t);
+template OptionRules& OptionRules::in_range(double, double);
+
+OptionRules& OptionRules::non_negative() {
+  option_->check(CLI::NonNegativeNumber);
+  return *this;
+}
+
+OptionRules& OptionRules::positive() {
+  option_->check(CLI::PositiveNumber);
+  return *this;
+}
+
+OptionRules& OptionRules::one_value_each() {
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+OptionRules& OptionRules::show_default() {
+  option_->capture_default_str();
+  return *this;
+}
+
+template <class T>
+OptionRules OptionList::add(const std::string& names, T& value, const std::string& help) {
+  return OptionRules(app_.add_option(names, value, help));
+}
+
+template OptionRules OptionList::add(const std::string&, std::string&, const std::string&);
+template OptionRules OptionList::add(const std::string&, int&, const std::string&);
+template OptionRules OptionList::add(const std::string&, double&, const std::string&);
+template OptionRules OptionList::add(const std::string&, std::vector<std::string>&,
+                                     const std::string&);
+template OptionRules OptionList::add(const std::string&, std::optional<std::string>&,
+                                     const std::string&);
+template OptionRules OptionList::add(const std::string&, std::optional<int64_t>&,
+                                     const std::string&);
+template OptionRules OptionList::add(const std::string&, std::optional<uint64_t>&,
+                                     const std::string&);
+template OptionRules OptionList::add(const std::string&, std::optional<double>&,
+                                     const std::string&);
+
+void OptionList::flag(const std::string& name, bool& value, const std::string& help) {
+  app_.add_flag(name, value, help);
+}
 
 std::span<const Verb* const> verbs() { return kVerbs; }
 

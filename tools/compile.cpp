@@ -1,5 +1,4 @@
 // lathe compile: a model's definition to what `--emit` names.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "backends/library.h"
@@ -86,17 +85,15 @@ int run(const Options& o) {
   return kDone;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
-  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
-  app.add_option("-o,--output", o->out, "File to write")->required();
-  app.add_option("--emit", o->emit, "What to write")
-      ->check(CLI::IsMember(form_names()))
-      ->capture_default_str();
-  app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
-  app.add_option("--cpu", o->cpu, "CPU to compile for (default: this one)");
-  app.add_option("--target", o->target, "Target triple (default: this machine's)");
+  options.add("MODEL", o->model, "Model file or RUN folder").required();
+  options.add("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
+  options.add("-o,--output", o->out, "File to write").required();
+  options.add("--emit", o->emit, "What to write").one_of(form_names()).show_default();
+  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
+  options.add("--cpu", o->cpu, "CPU to compile for (default: this one)");
+  options.add("--target", o->target, "Target triple (default: this machine's)");
   return [o] { return run(*o); };
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/Validators.hpp>
 #include <algorithm>
 
 #include "ir/eval.h"
@@ -44,14 +43,12 @@ std::vector<Tensor> evaluate_reference(const Graph& bound, const Feeds& weights,
 
 }  // namespace
 
-void add_compute_options(CLI::App& app, Compute& compute, bool reference) {
-  app.add_option("--threads", compute.threads, "Threads (default: all this process may use)")
-      ->check(CLI::Range(1, 4096));
+void add_compute_options(OptionList& options, Compute& compute, bool reference) {
+  options.add("--threads", compute.threads, "Threads (default: all this process may use)")
+      .in_range(1, 4096);
   std::vector<std::string> names = {"auto", "llvm", "simd", "interpreter"};
   if (reference) names.emplace_back(kReference);
-  app.add_option("--backend", compute.backend, "What runs the kernels")
-      ->check(CLI::IsMember(names))
-      ->capture_default_str();
+  options.add("--backend", compute.backend, "What runs the kernels").one_of(names).show_default();
 }
 
 CompileOptions compile_options(const Compute& compute, const DimBinding& dims) {

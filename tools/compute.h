@@ -1,12 +1,12 @@
 // Evaluating models on the backend that the command line names.
 #pragma once
 
-#include <CLI/App.hpp>
 #include <map>
 #include <string>
 
 #include "backends/compile.h"
 #include "runtime/named_tensor.h"
+#include "tools/cli.h"
 #include "tools/model_file.h"
 
 namespace lathe::tools {
@@ -17,7 +17,7 @@ struct Compute {
 };
 
 // --threads and --backend; with `reference`, "eval" (the graph in double, without kernels) too.
-void add_compute_options(CLI::App& app, Compute& compute, bool reference = false);
+void add_compute_options(OptionList& options, Compute& compute, bool reference = false);
 
 // Precondition: the backend is not "eval".
 CompileOptions compile_options(const Compute& compute, const DimBinding& dims = {});

@@ -1,5 +1,4 @@
 // lathe version, lathe doctor: what was built, and what it finds on this machine.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "backends/llvm_module.h"
@@ -72,9 +71,9 @@ void print_diagnosis(const ordered_json& d) {
                r["gflops"].get<double>(), r["read_gbs"].get<double>(), r["copy_gbs"].get<double>());
 }
 
-Action setup_doctor(CLI::App& app) {
+Action setup_doctor(OptionList& options) {
   const auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "One JSON object");
+  options.flag("--json", *json, "One JSON object");
   return [json] {
     const ordered_json d = diagnose();
     if (*json) fmt::print("{}\n", d.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -83,9 +82,9 @@ Action setup_doctor(CLI::App& app) {
   };
 }
 
-Action setup_version(CLI::App& app) {
+Action setup_version(OptionList& options) {
   const auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "One JSON object");
+  options.flag("--json", *json, "One JSON object");
   return [json] {
     if (*json)
       fmt::print("{}\n", ordered_json{{"version", LATHE_VERSION},

@@ -1,5 +1,4 @@
 // lathe eval: loss and accuracy of a run on labelled texts.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "tools/classifier.h"
@@ -38,13 +37,13 @@ int run(const Options& o) {
   return kDone;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("RUN", o->run, "Folder that `lathe train` wrote")->required();
-  app.add_option("--data", o->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
-      ->required();
-  add_compute_options(app, o->compute);
-  app.add_flag("--json", o->json, "One JSON object");
+  options.add("RUN", o->run, "Folder that `lathe train` wrote").required();
+  options.add("--data", o->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
+      .required();
+  add_compute_options(options, o->compute);
+  options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }
 

@@ -1,5 +1,4 @@
 // lathe inspect: what a model is and what became of it.
-#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "tools/cli.h"
@@ -13,16 +12,16 @@ struct Options {
   std::vector<std::string> dims;
 };
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
-  app.add_option("--stage", o->stage, "How far on its way through the compiler")
-      ->check(CLI::IsMember({"graph", "fused", "kernels", "program"}))
-      ->capture_default_str();
-  app.add_option("--format", o->format, "svg needs Graphviz")
-      ->check(CLI::IsMember({"text", "dot", "svg"}))
-      ->capture_default_str();
-  app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
+  options.add("MODEL", o->model, "Model file or RUN folder").required();
+  options.add("--stage", o->stage, "How far on its way through the compiler")
+      .one_of({"graph", "fused", "kernels", "program"})
+      .show_default();
+  options.add("--format", o->format, "svg needs Graphviz")
+      .one_of({"text", "dot", "svg"})
+      .show_default();
+  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
   return [o] {
     const DimBinding dims = parse_dims(o->dims);
     std::cout << show_stage(load_model(o->model, nn::Mode::Inference, 0, dims), dims, o->stage,

@@ -1,5 +1,4 @@
 // lathe predict: a run's answers to texts.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "tools/classifier.h"
@@ -76,13 +75,13 @@ int run(const Options& o) {
   return kDone;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("RUN", o->run, "Folder that `lathe train` wrote")->required();
-  app.add_option("TEXT", o->texts, "Texts to answer, a line of label and probability for each")
-      ->required();
-  add_compute_options(app, o->compute);
-  app.add_flag("--json", o->json, "One JSON object");
+  options.add("RUN", o->run, "Folder that `lathe train` wrote").required();
+  options.add("TEXT", o->texts, "Texts to answer, a line of label and probability for each")
+      .required();
+  add_compute_options(options, o->compute);
+  options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }
 

@@ -1,5 +1,4 @@
 // lathe run: one evaluation.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -60,17 +59,16 @@ int run(const Options& o) {
   return kDone;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
-  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
-  app.add_option("--input", o->inputs, "NAME=FILE.npy, once for each input")
-      ->allow_extra_args(false);
-  app.add_option("--random", o->random, "Seed of random values for the inputs not given");
-  app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
-  app.add_option("-o,--output", o->out, "OUT.npz: where all outputs are written");
-  add_compute_options(app, o->compute, true);
-  app.add_flag("--json", o->json, "One JSON object");
+  options.add("MODEL", o->model, "Model file or RUN folder").required();
+  options.add("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
+  options.add("--input", o->inputs, "NAME=FILE.npy, once for each input").one_value_each();
+  options.add("--random", o->random, "Seed of random values for the inputs not given");
+  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
+  options.add("-o,--output", o->out, "OUT.npz: where all outputs are written");
+  add_compute_options(options, o->compute, true);
+  options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }
 

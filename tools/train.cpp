@@ -1,7 +1,6 @@
 // lathe train: fits a classifier of texts.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "frontend/keras/config.h"
@@ -169,32 +168,33 @@ int run(const TrainArguments& a) {
   return kDone;
 }
 
-Action setup(CLI::App& app) {
+Action setup(OptionList& options) {
   const auto a = std::make_shared<TrainArguments>();
-  const CLI::Range count(int64_t{1}, int64_t{1} << 40);
-  app.add_option("MODEL", a->model, "Keras configuration (.json), .keras or .h5")->required();
-  app.add_option("--data", a->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
-      ->required();
-  app.add_option("--eval", a->eval, "The same, held out: chooses the epoch that is kept");
-  app.add_option("-o,--output", a->out, "RUN folder")->required();
-  app.add_option("--maxlen", a->maxlen, "Tokens of a text (default: the model's, else 200)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
-  app.add_option("--vocab", a->vocab, "Most words (default: the model's, else 10000)")
-      ->check(CLI::Range(int64_t{3}, int64_t{1} << 30));
-  app.add_option("--epochs", a->epochs, "Passes over the data (default: 2)")->check(count);
-  app.add_option("--batch", a->batch, "Examples a step (default: 32)")->check(count);
-  app.add_option("--seed", a->seed, "Of initial weights, order and dropout (default: 0)");
-  app.add_option("--optimizer", a->optimizer, "Default: adam")
-      ->check(CLI::IsMember(optimizer_names(), CLI::ignore_case));
-  app.add_option("--lr", a->learning_rate, "Learning rate (default: 0.001)")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--loss", a->loss,
-                 "Default: bce, or for more than two classes "
-                 "sparse_categorical_crossentropy")
-      ->check(CLI::IsMember(objective_names()));
-  app.add_flag("--resume", a->resume, "Go on after the last epoch of the run in RUN");
-  add_compute_options(app, a->compute);
-  app.add_flag("--json", a->json, "One JSON object instead of the last line");
+  constexpr int64_t most = int64_t{1} << 40;
+  options.add("MODEL", a->model, "Keras configuration (.json), .keras or .h5").required();
+  options.add("--data", a->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
+      .required();
+  options.add("--eval", a->eval, "The same, held out: chooses the epoch that is kept");
+  options.add("-o,--output", a->out, "RUN folder").required();
+  options.add("--maxlen", a->maxlen, "Tokens of a text (default: the model's, else 200)")
+      .in_range(int64_t{1}, int64_t{1} << 24);
+  options.add("--vocab", a->vocab, "Most words (default: the model's, else 10000)")
+      .in_range(int64_t{3}, int64_t{1} << 30);
+  options.add("--epochs", a->epochs, "Passes over the data (default: 2)")
+      .in_range(int64_t{1}, most);
+  options.add("--batch", a->batch, "Examples a step (default: 32)").in_range(int64_t{1}, most);
+  options.add("--seed", a->seed, "Of initial weights, order and dropout (default: 0)");
+  options.add("--optimizer", a->optimizer, "Default: adam")
+      .one_of(optimizer_names(), Case::Ignored);
+  options.add("--lr", a->learning_rate, "Learning rate (default: 0.001)").positive();
+  options
+      .add("--loss", a->loss,
+           "Default: bce, or for more than two classes "
+           "sparse_categorical_crossentropy")
+      .one_of(objective_names());
+  options.flag("--resume", a->resume, "Go on after the last epoch of the run in RUN");
+  add_compute_options(options, a->compute);
+  options.flag("--json", a->json, "One JSON object instead of the last line");
   return [a] { return run(*a); };
 }
 
