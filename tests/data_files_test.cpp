@@ -10,6 +10,7 @@
 #include "runtime/data/labelled_texts.h"
 #include "runtime/data/labels.h"
 #include "runtime/data/vocabulary.h"
+#include "tests/support/paths.h"
 
 using namespace lathe;
 using namespace lathe::data;
@@ -18,7 +19,7 @@ namespace {
 
 // The path below the shared folder, or empty, with a message, where it is absent.
 std::string shared(const std::string& file) {
-  std::string path = std::string(LATHE_SHARED_DIR) + "/" + file;
+  std::string path = testing::shared_path(file);
   if (std::filesystem::exists(path)) return path;
   MESSAGE("skipped: no ", path);
   return {};
@@ -97,7 +98,7 @@ TEST_CASE("sst2 has numbers as labels and no header") {
 }
 
 TEST_CASE("the project's own reviews load") {
-  const std::string folder = std::string(LATHE_SOURCE_DIR) + "/examples/reviews/data/";
+  const std::string folder = testing::source_path("examples/reviews/data/");
   const LabelledTexts train = read_labelled_texts(folder + "train.tsv");
   CHECK(train.examples.size() >= 600);
   CHECK(train.replaced == 0);

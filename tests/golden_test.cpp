@@ -16,6 +16,7 @@
 #include "ir/graph_verify.h"
 #include "passes/pipeline.h"
 #include "passes/rebuild.h"
+#include "tests/support/paths.h"
 
 namespace lathe {
 namespace {
@@ -33,7 +34,7 @@ std::string read(const fs::path& path) {
 std::vector<fs::path> texts(const std::string& folder) {
   std::vector<fs::path> out;
   for (const auto& entry :
-       fs::recursive_directory_iterator(std::string(LATHE_SOURCE_DIR) + "/tests/" + folder))
+       fs::recursive_directory_iterator(testing::source_path("tests/" + folder)))
     if (entry.path().extension() == ".gir") out.push_back(entry.path());
   std::ranges::sort(out);
   return out;

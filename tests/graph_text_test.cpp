@@ -10,6 +10,7 @@
 #include "ir/graph_verify.h"
 #include "passes/autodiff.h"
 #include "tests/support/op_cases.h"
+#include "tests/support/paths.h"
 #include "tests/support/random.h"
 
 namespace lathe {
@@ -93,7 +94,7 @@ TEST_CASE("a graph read back computes the same bits") {
 TEST_CASE("the text is the documented one") { CHECK(print_graph(parsed(kSmall)) == kSmall); }
 
 TEST_CASE("the example of ir/README.md reads") {
-  std::ifstream file(std::string(LATHE_SOURCE_DIR) + "/ir/README.md");
+  std::ifstream file(testing::source_path("ir/README.md"));
   const std::string readme{std::istreambuf_iterator<char>(file), {}};
   const size_t begin = readme.find("graph @main(");
   REQUIRE(begin != std::string::npos);

@@ -11,6 +11,7 @@
 #include "runtime/files.h"
 #include "runtime/npy.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
 namespace lathe {
@@ -45,7 +46,7 @@ double greatest_difference(const Tensor& a, const Tensor& b) {
 }
 
 void check_shared_model(const std::string& folder, const std::string& file, int64_t rows) {
-  const std::string base = std::string(LATHE_SHARED_DIR) + "/keras/" + folder;
+  const std::string base = testing::shared_path("keras/" + folder);
   if (!std::filesystem::exists(base)) {
     MESSAGE("skipped: " << base << " is not there");
     return;
@@ -72,7 +73,7 @@ TEST_CASE("the functional ResNet predicts as Keras does") {
 }
 
 std::string reviews_json() {
-  return read_text_file(std::string(LATHE_SOURCE_DIR) + "/examples/reviews/model.json");
+  return read_text_file(testing::source_path("examples/reviews/model.json"));
 }
 
 TEST_CASE("the reviews example has free batch and length, and Keras' parameters") {

@@ -10,6 +10,7 @@
 #include "runtime/zip_archive.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/hdf5_builder.h"
+#include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
 namespace lathe {
@@ -31,7 +32,7 @@ std::vector<KerasLayerId> layers_of(const KerasFile& file) {
 }
 
 std::optional<KerasFile> read_shared(const std::string& name) {
-  const std::string path = std::string(LATHE_SHARED_DIR) + "/keras/" + name;
+  const std::string path = testing::shared_path("keras/" + name);
   if (std::filesystem::exists(path)) return read_keras_file(path);
   MESSAGE("skipped: no " << path);
   return std::nullopt;

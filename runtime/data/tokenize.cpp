@@ -12,7 +12,7 @@ namespace {
 
 enum class Class : uint8_t { Separator, Word, Apostrophe, Single, Mark };
 
-constexpr auto kAscii = [] {
+constexpr auto kAsciiClass = [] {
   std::array<Class, 128> table{};
   for (size_t c = 0; c < 128; ++c) {
     const bool word = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -68,7 +68,7 @@ struct Unit {
 
 Unit unit_at(std::string_view text, size_t at) {
   const auto byte = static_cast<unsigned char>(text[at]);
-  if (byte < 0x80) return {kAscii[byte], 1};
+  if (byte < 0x80) return {kAsciiClass[byte], 1};
   const CodePoint c = decode_first(text.substr(at));
   return {class_of(c.value), static_cast<size_t>(c.length)};
 }
