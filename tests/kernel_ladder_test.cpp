@@ -10,6 +10,7 @@
 #include "ir/kernel_text.h"
 #include "ir/kernel_verify.h"
 #include "runtime/cpu.h"
+#include "tests/support/effort.h"
 #include "tests/support/kernel_gen.h"
 #include "tests/support/kernel_run.h"
 
@@ -17,7 +18,7 @@ using namespace lathe;
 
 namespace {
 
-constexpr uint64_t kKernels = 2000;
+constexpr uint64_t kKernels = testing::random_cases(2000);
 
 struct Rung {
   const char* name;

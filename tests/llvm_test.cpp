@@ -8,6 +8,7 @@
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
 #include "runtime/cpu.h"
+#include "tests/support/effort.h"
 #include "tests/support/gemm_kernel.h"
 #include "tests/support/kernel_gen.h"
 #include "tests/support/kernel_run.h"
@@ -80,7 +81,7 @@ void compare(const Row& row, const std::vector<KernelCase>& cases) {
 
 TEST_CASE("compiled random kernels give the interpreter's bits") {
   if (!backend()) return;
-  constexpr uint64_t kBatch = 20, kKernels = 400;
+  constexpr uint64_t kBatch = 20, kKernels = testing::random_cases(400);
   for (const Row& row : rows())
     for (uint64_t first = 0; first < kKernels; first += kBatch) {
       std::vector<KernelCase> cases;

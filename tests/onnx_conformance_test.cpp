@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "tests/support/paths.h"
 #include "tools/outcome.h"
 
 namespace lathe {
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 constexpr int kLeastPassed = 1065;
 
 TEST_CASE("conformance cases pass or name what is unsupported") {
-  const fs::path root = fs::path(LATHE_SHARED_DIR) / "onnx" / "conformance";
+  const fs::path root = testing::shared_path("onnx/conformance");
   if (!fs::exists(root)) {
     MESSAGE("skipped: " << root.string() << " is not there");
     return;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <vector>
 
 #include "ir/base/hash.h"
@@ -25,6 +26,9 @@ struct Header {
   uint64_t checksum;                  // of the parts
 };
 constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'O', 'B', '1'};
+
+// Kept by this process since trim() looked; none has yet.
+std::atomic<int64_t> kept_bytes{std::numeric_limits<int64_t>::max() / 2};
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -76,10 +80,12 @@ void ObjectCache::keep(const std::string& identity, const CachedObject& entry) c
   }
   if (!failed) fs::rename(part, path, failed);
   if (failed) fs::remove(part, failed);
+  else kept_bytes += static_cast<int64_t>(sizeof h + parts.size());
 }
 
 void ObjectCache::trim() const {
-  if (directory_.empty()) return;
+  if (directory_.empty() || kept_bytes <= limit_ / 16) return;
+  kept_bytes = 0;
   struct Entry {
     fs::file_time_type used;
     int64_t bytes;

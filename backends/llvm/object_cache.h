@@ -26,7 +26,9 @@ class ObjectCache {
   // `identity` is the kernel's and schedule's text, the features, and the versions. Thread-safe.
   std::optional<CachedObject> find(const std::string& identity) const;
   void keep(const std::string& identity, const CachedObject& entry) const;
-  // Removes the oldest entries until what is left fits the limit.
+  // Removes the oldest entries until what is left fits the limit. Looks through the directory only
+  // at the process's first call and once it has kept a sixteenth of the limit since the last, for
+  // that takes longer than compiling a small model once there are thousands of entries.
   void trim() const;
 
  private:

@@ -17,4 +17,7 @@ struct RandomGraph {
 // of moderate size, so that float results are finite.
 RandomGraph random_graph(uint64_t seed);
 
+// For climb_ladder: float sums of a few dozen moderate terms behind a few dozen nodes.
+inline constexpr double kRandomGraphTolerance = 2e-3;
+
 }  // namespace lathe

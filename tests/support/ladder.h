@@ -12,9 +12,7 @@ namespace lathe {
 // 2 threads. Empty if the interpreter is within `tolerance` (relative to the largest magnitude of
 // each output, at least 1) of the reference and all else equals the interpreter to the bit (sse42:
 // within the tolerance); else what differed first.
-// `every_isa`: LLVM for all ISAs, else for the best alone (compiling takes most of the time).
-std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance,
-                         bool every_isa = true);
+std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance);
 
 // What sets the results apart from those of reference evaluation by more than `tolerance` (as
 // above; 16-bit floats may round the other way besides); empty if nothing does.
