@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "runtime/cpu.h"
 #include "tools/cli.h"
 #include "tools/stages.h"
 
@@ -25,7 +26,7 @@ Action setup(CLI::App& app) {
   app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
   return [o] {
     const DimBinding dims = parse_dims(o->dims);
-    std::cout << show_stage(load_model(o->model), dims, o->stage, o->format);
+    std::cout << show_stage(load_model(o->model), dims, o->stage, o->format, detect_cpu().target);
     return kDone;
   };
 }
