@@ -14,7 +14,7 @@
 #include "backends/llvm_module.h"
 #include "runtime/files.h"
 #include "runtime/options.h"
-#include "runtime/scratch_folder.h"
+#include "runtime/temporary_folder.h"
 
 namespace lathe {
 namespace {
@@ -95,7 +95,7 @@ void keep_global(const LibraryOptions& options, const std::string& object, const
 }
 
 void link(const Program& p, const LibraryOptions& options, const std::string& path) {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const std::string weights = scratch.path("weights"), kernels = scratch.path("kernels.o"),
                     driver = scratch.path("driver.c"), result = scratch.path("result"),
                     driver_object = scratch.path("driver.o"), log = scratch.path("log");

@@ -77,40 +77,16 @@ Expr iota(Graph& g, DType dtype, Shape shape, int64_t axis) {
   return {&g, g.add(OpId::iota, {}, IotaAttrs{dtype, std::move(shape), axis})};
 }
 
-Expr neg(const Expr& x) { return node(OpId::neg, {x}); }
-Expr abs(const Expr& x) { return node(OpId::abs, {x}); }
-Expr floor(const Expr& x) { return node(OpId::floor, {x}); }
-Expr ceil(const Expr& x) { return node(OpId::ceil, {x}); }
-Expr round_even(const Expr& x) { return node(OpId::round_even, {x}); }
-Expr sqrt(const Expr& x) { return node(OpId::sqrt, {x}); }
-Expr exp(const Expr& x) { return node(OpId::exp, {x}); }
-Expr log(const Expr& x) { return node(OpId::log, {x}); }
-Expr tanh(const Expr& x) { return node(OpId::tanh, {x}); }
-Expr sigmoid(const Expr& x) { return node(OpId::sigmoid, {x}); }
-Expr sin(const Expr& x) { return node(OpId::sin, {x}); }
-Expr cos(const Expr& x) { return node(OpId::cos, {x}); }
-Expr logical_not(const Expr& x) { return node(OpId::logical_not, {x}); }
+#define UNARY(id) \
+  Expr id(const Expr& x) { return node(OpId::id, {x}); }
+#define BINARY(id) \
+  Expr id(const Expr& a, const Expr& b) { return binary(OpId::id, a, b); }
+#include "ir/ops/ops.def"
+
 Expr cast(const Expr& x, DType dtype) {
   return x.dtype() == dtype ? x : node(OpId::cast, {x}, DTypeAttrs{dtype});
 }
 
-Expr add(const Expr& a, const Expr& b) { return binary(OpId::add, a, b); }
-Expr sub(const Expr& a, const Expr& b) { return binary(OpId::sub, a, b); }
-Expr mul(const Expr& a, const Expr& b) { return binary(OpId::mul, a, b); }
-Expr div(const Expr& a, const Expr& b) { return binary(OpId::div, a, b); }
-Expr rem(const Expr& a, const Expr& b) { return binary(OpId::rem, a, b); }
-Expr pow(const Expr& a, const Expr& b) { return binary(OpId::pow, a, b); }
-Expr max(const Expr& a, const Expr& b) { return binary(OpId::max, a, b); }
-Expr min(const Expr& a, const Expr& b) { return binary(OpId::min, a, b); }
-Expr bit_and(const Expr& a, const Expr& b) { return binary(OpId::bit_and, a, b); }
-Expr bit_or(const Expr& a, const Expr& b) { return binary(OpId::bit_or, a, b); }
-Expr bit_xor(const Expr& a, const Expr& b) { return binary(OpId::bit_xor, a, b); }
-Expr shift_left(const Expr& a, const Expr& b) { return binary(OpId::shift_left, a, b); }
-Expr shift_right(const Expr& a, const Expr& b) { return binary(OpId::shift_right, a, b); }
-Expr eq(const Expr& a, const Expr& b) { return binary(OpId::eq, a, b); }
-Expr ne(const Expr& a, const Expr& b) { return binary(OpId::ne, a, b); }
-Expr lt(const Expr& a, const Expr& b) { return binary(OpId::lt, a, b); }
-Expr le(const Expr& a, const Expr& b) { return binary(OpId::le, a, b); }
 Expr gt(const Expr& a, const Expr& b) { return lt(b, a); }
 Expr ge(const Expr& a, const Expr& b) { return le(b, a); }
 

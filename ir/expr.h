@@ -31,39 +31,11 @@ Expr full(Graph& g, const TensorType& type, double value);
 Expr full_like(const Expr& x, double value);
 Expr iota(Graph& g, DType dtype, Shape shape, int64_t axis);
 
-// Elementwise.
-Expr neg(const Expr& x);
-Expr abs(const Expr& x);
-Expr floor(const Expr& x);
-Expr ceil(const Expr& x);
-Expr round_even(const Expr& x);
-Expr sqrt(const Expr& x);
-Expr exp(const Expr& x);
-Expr log(const Expr& x);
-Expr tanh(const Expr& x);
-Expr sigmoid(const Expr& x);
-Expr sin(const Expr& x);
-Expr cos(const Expr& x);
-Expr logical_not(const Expr& x);
+// Elementwise: neg(x), exp(x), .. and add(a, b), lt(a, b), .., one for each row of ops.def.
+#define UNARY(id) Expr id(const Expr& x);
+#define BINARY(id) Expr id(const Expr& a, const Expr& b);
+#include "ir/ops/ops.def"
 Expr cast(const Expr& x, DType dtype);
-
-Expr add(const Expr& a, const Expr& b);
-Expr sub(const Expr& a, const Expr& b);
-Expr mul(const Expr& a, const Expr& b);
-Expr div(const Expr& a, const Expr& b);
-Expr rem(const Expr& a, const Expr& b);
-Expr pow(const Expr& a, const Expr& b);
-Expr max(const Expr& a, const Expr& b);
-Expr min(const Expr& a, const Expr& b);
-Expr bit_and(const Expr& a, const Expr& b);
-Expr bit_or(const Expr& a, const Expr& b);
-Expr bit_xor(const Expr& a, const Expr& b);
-Expr shift_left(const Expr& a, const Expr& b);
-Expr shift_right(const Expr& a, const Expr& b);
-Expr eq(const Expr& a, const Expr& b);
-Expr ne(const Expr& a, const Expr& b);
-Expr lt(const Expr& a, const Expr& b);
-Expr le(const Expr& a, const Expr& b);
 Expr gt(const Expr& a, const Expr& b);
 Expr ge(const Expr& a, const Expr& b);
 Expr select(const Expr& condition, const Expr& a, const Expr& b);

@@ -8,14 +8,12 @@ namespace lathe {
 
 #define OP(id) extern const OpDef id##_op;
 #include "ir/ops/ops.def"
-#undef OP
 
 namespace {
 
 const OpDef* const kOps[] = {
 #define OP(id) &id##_op,
 #include "ir/ops/ops.def"
-#undef OP
 };
 
 std::string operand_text(const std::vector<TensorType>& types) {

@@ -19,7 +19,6 @@ namespace lathe {
 enum class OpId : uint16_t {
 #define OP(id) id,
 #include "ir/ops/ops.def"
-#undef OP
 };
 
 struct OpDef;

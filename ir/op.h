@@ -99,7 +99,6 @@ std::optional<OpId> find_op(std::string_view name);
 inline constexpr int kOpCount = 0
 #define OP(id) +1
 #include "ir/ops/ops.def"
-#undef OP
     ;
 
 }  // namespace lathe

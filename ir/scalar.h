@@ -36,9 +36,9 @@
 namespace lathe {
 
 enum class Scalar : uint8_t {
-#define SCALAR(id, text, operands, cls) id,
+#define SCALAR(id, text, operands) id,
+#define EXPANDED(id, text, operands) id,
 #include "ir/scalar.def"
-#undef SCALAR
 };
 
 enum class ScalarClass : uint8_t { machine, expanded };
@@ -50,9 +50,9 @@ struct ScalarInfo {
 };
 
 inline constexpr ScalarInfo kScalars[] = {
-#define SCALAR(id, text, operands, cls) {text, operands, ScalarClass::cls},
+#define SCALAR(id, text, operands) {text, operands, ScalarClass::machine},
+#define EXPANDED(id, text, operands) {text, operands, ScalarClass::expanded},
 #include "ir/scalar.def"
-#undef SCALAR
 };
 inline constexpr int kScalarCount = static_cast<int>(sizeof(kScalars) / sizeof(kScalars[0]));
 

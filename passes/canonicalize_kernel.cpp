@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 
 #include "passes/kernel_passes.h"
 
@@ -42,7 +43,45 @@ void canonicalize(Kernel& k, Dims& extents, SymbolId first) {
   }
 }
 
+// Gives the reduction ivs a new order: order[i] is the old place of what becomes iv i.
+void permute_reduction(Kernel& k, const std::vector<int>& order) {
+  const Dims old = k.red;
+  std::vector<SymbolId> renamed(order.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    k.red[i] = old[static_cast<size_t>(order[i])];
+    renamed[static_cast<size_t>(order[i])] = k.red_symbol(static_cast<int>(i));
+  }
+  const SymbolId first = k.red_symbol(0), end = k.derived_symbol(0);
+  for_each_index_expr(k, [&](IndexExpr& e) {
+    IndexExpr out(e.constant);
+    for (const IndexTerm& t : e.terms) {
+      const bool red = t.symbol >= first && t.symbol < end;
+      const SymbolId s = red ? renamed[static_cast<size_t>(t.symbol - first)] : t.symbol;
+      out = out + IndexExpr::symbol(s) * t.coefficient;
+    }
+    e = std::move(out);
+  });
+}
+
 }  // namespace
+
+void order_reduction(Kernel& k) {
+  if (k.core != Core::Reduce || k.red.size() < 2) return;
+  std::vector<int> order;
+  for (int i = 0; i < std::ssize(k.red); ++i) order.push_back(i);
+  const auto stride = [&](const Instr& load, int i) {
+    return std::abs(load.access.offset.coefficient(k.red_symbol(i)));
+  };
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    for (int32_t i = 0; i < k.pre; ++i) {
+      const Instr& load = k.body[static_cast<size_t>(i)];
+      if (load.op != Scalar::Load || stride(load, a) == stride(load, b)) continue;
+      return stride(load, a) > stride(load, b);
+    }
+    return false;
+  });
+  if (!std::is_sorted(order.begin(), order.end())) permute_reduction(k, order);
+}
 
 void canonicalize_reduction(Kernel& k) {
   // A reduction space of one point stays a reduction: its iv is kept.

@@ -25,6 +25,27 @@ int unit_store_iv(const Kernel& k) {
   return static_cast<int>(k.par.size()) - 1;
 }
 
+// Of a product: the parallel iv other than `unit` that walks panels of the factor that varies along
+// `unit`, and only that factor; -1 where there is none.
+int panel_iv(const Kernel& k, int unit) {
+  std::vector<bool> in_panel(k.par.size(), false), in_rows(k.par.size(), false);
+  for (int32_t i = 0; i < k.pre; ++i) {
+    const Instr& load = k.body[static_cast<size_t>(i)];
+    if (load.op != Scalar::Load) continue;
+    std::vector<bool>& in = load.access.offset.coefficient(unit) != 0 ? in_panel : in_rows;
+    for (const IndexTerm& t : load.access.offset.terms)
+      if (t.symbol < std::ssize(k.par)) in[static_cast<size_t>(t.symbol)] = true;
+  }
+  int best = -1;
+  for (int i = 0; i < std::ssize(k.par); ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (i != unit && in_panel[at] && !in_rows[at] &&
+        (best < 0 || k.par[at] > k.par[static_cast<size_t>(best)]))
+      best = i;
+  }
+  return best;
+}
+
 int64_t round_up(int64_t v, int64_t unit) { return (v + unit - 1) / unit * unit; }
 
 }  // namespace
@@ -48,6 +69,15 @@ KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
   const int64_t unit_extent = k.par[static_cast<size_t>(unit)];
   const int64_t other = best < 0 ? 1 : k.par[static_cast<size_t>(best)];
   const bool contraction = k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
+  // Whole panels, unless there are more rows than they have columns.
+  if (const int panel = contraction ? panel_iv(k, unit) : -1; panel >= 0) {
+    const int64_t panels = k.par[static_cast<size_t>(panel)];
+    if (panels >= 4 && (best == panel || other <= std::max<int64_t>(64, panels * unit_extent))) {
+      s.parallel = panel;
+      s.grain = (panels + kChunks - 1) / kChunks;
+      return s;
+    }
+  }
   // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
   // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.
   const bool columns = other < 8 || (contraction && unit_extent >= 64 &&

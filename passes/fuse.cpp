@@ -43,6 +43,7 @@ class Fuser {
   int64_t elements(uint32_t id) const { return node(id).types[0].shape.element_count(); }
   Dims dims(uint32_t id) const { return node(id).types[0].shape.static_dims(); }
   Disposition& disposition(uint32_t id) { return plan_.disposition[id]; }
+  Disposition disposition(uint32_t id) const { return plan_.disposition[id]; }
 
   void find_users() {
     std::vector<Value> roots;
@@ -101,6 +102,13 @@ class Fuser {
   void classify() {
     for (uint32_t id = 0; id < count_; ++id)
       if (live_[id] || node(id).op == OpId::parameter) disposition(id) = classify_node(id);
+    // Views of a core's result that nothing else reads are computed in the core's kernel.
+    for (uint32_t id = 0; id < count_; ++id) {
+      if (!live_[id]) continue;
+      if ((disposition(id) == Disposition::Inline && joins_core_as_view(id)) ||
+          (disposition(id) == Disposition::Alias && joins_core_as_reshape(id)))
+        disposition(id) = Disposition::Grouped;
+    }
     for (const GraphOutput& out : graph_.outputs()) materialise(out.value);
     for (uint32_t id = 0; id < count_; ++id) {
       if (!live_[id]) continue;
@@ -110,19 +118,52 @@ class Fuser {
       if (disposition(id) == Disposition::Alias || def(id).cls == OpClass::Gather)
         materialise(n.operands[0]);
     }
-    // A permuting view of a core's result that nothing else reads is computed in the core's kernel.
-    for (uint32_t id = 0; id < count_; ++id)
-      if (disposition(id) == Disposition::Inline && joins_core_as_view(id))
-        disposition(id) = Disposition::Grouped;
   }
 
   bool joins_core_as_view(uint32_t id) const {
     const OpDef& d = def(id);
-    if (d.cls != OpClass::View || d.arity != 1) return false;
+    if (d.cls != OpClass::View || d.arity != 1 || d.same_bytes) return false;
     const uint32_t from = node(id).operands[0].node;
     const OpClass source = def(from).cls;
     return (source == OpClass::Contract || source == OpClass::Reduce) && users_[from].size() == 1 &&
-           !is_output(from) && elements(id) == elements(from);
+           !is_output(from) && elements(id) == elements(from) && !is_better_read_through(id);
+  }
+
+  // A reshape that merges neighbouring axes of a core's result, or of its transpose, before
+  // elementwise nodes.
+  bool joins_core_as_reshape(uint32_t id) const {
+    if (!def(id).same_bytes || is_output(id)) return false;
+    const uint32_t from = node(id).operands[0].node;
+    const OpClass source = def(from).cls;
+    const bool of_core = source == OpClass::Contract || source == OpClass::Reduce ||
+                         (disposition(from) == Disposition::Grouped && joins_core_as_view(from));
+    return of_core && users_[from].size() == 1 && !is_output(from) &&
+           merges_axes(dims(from), dims(id)) && std::ranges::any_of(users_[id], [&](uint32_t u) {
+             return def(u).cls == OpClass::Elementwise;
+           });
+  }
+
+  static bool merges_axes(const Dims& from, const Dims& to) {
+    size_t i = 0;
+    for (const int64_t extent : to) {
+      int64_t product = 1;
+      while (product < extent && i < from.size()) product *= from[i++];
+      if (product != extent) return false;
+    }
+    return std::all_of(from.begin() + static_cast<int64_t>(i), from.end(),
+                       [](int64_t extent) { return extent == 1; });
+  }
+
+  // A transpose that moves the last axis away, before kernels that read through views: the core
+  // would scatter what it holds side by side.
+  bool is_better_read_through(uint32_t id) const {
+    const auto* a = std::get_if<PermAttrs>(&node(id).attrs);
+    if (!a || a->perm.back() + 1 == std::ssize(a->perm) || is_output(id)) return false;
+    return std::ranges::all_of(users_[id], [&](uint32_t user) {
+      const OpClass c = def(user).cls;
+      return c == OpClass::Contract || c == OpClass::Reduce ||
+             (c == OpClass::View && !def(user).same_bytes);
+    });
   }
 
   bool is_output(uint32_t id) const {
@@ -140,19 +181,21 @@ class Fuser {
   int new_group(uint32_t id) {
     FusionGroup group;
     group.nodes = {id};
-    group.dims = dims(id);
+    group.dims = group.shape = dims(id);
     if (is_core(id)) group.core = id;
     plan_.groups.push_back(std::move(group));
     return plan_.group_of[id] = static_cast<int>(plan_.groups.size()) - 1;
   }
 
   void place(uint32_t id) {
-    if (def(id).cls == OpClass::View && def(id).arity == 1 && joins_core_as_view(id)) {
+    if (def(id).cls == OpClass::View && def(id).arity == 1) {
       const int g = plan_.group_of[node(id).operands[0].node];
-      FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
-      if (group.nodes.size() == 1) {
+      const bool view = joins_core_as_view(id);
+      if (g >= 0 && (view || joins_core_as_reshape(id))) {
+        FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
         group.nodes.push_back(id);
-        group.dims = dims(id);
+        group.shape = dims(id);
+        if (view) group.dims = group.shape;
         plan_.group_of[id] = g;
         return;
       }
@@ -173,7 +216,7 @@ class Fuser {
   bool can_merge(int a, int b) {
     const FusionGroup& x = plan_.groups[static_cast<size_t>(a)];
     const FusionGroup& y = plan_.groups[static_cast<size_t>(b)];
-    if (x.dims != y.dims || (x.core >= 0 && y.core >= 0) ||
+    if (x.shape != y.shape || (x.core >= 0 && y.core >= 0) ||
         x.nodes.size() + y.nodes.size() > kMaxGroupNodes)
       return false;
     for (int64_t core : {x.core, y.core})
@@ -228,7 +271,7 @@ class Fuser {
     std::merge(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(),
                std::back_inserter(nodes));
     a.nodes = std::move(nodes);
-    if (b.core >= 0) a.core = b.core;
+    if (b.core >= 0) a.core = b.core, a.dims = b.dims;
     b.nodes.clear();
   }
 

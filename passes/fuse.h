@@ -19,10 +19,12 @@ namespace lathe {
 enum class Disposition : uint8_t { Dead, External, Alias, Inline, Grouped, Control };
 
 // Nodes computed by one kernel over one index space, `dims`. At most one is a core (Reduce,
-// Contract, Cumulative or Scatter); the others are its elementwise prologue and epilogue.
+// Contract, Cumulative or Scatter); the others are its elementwise prologue and epilogue. Where a
+// reshape that merges axes follows the core, the epilogue has the merged `shape`, and `dims` stay
+// the core's.
 struct FusionGroup {
   std::vector<uint32_t> nodes;  // ascending
-  Dims dims;
+  Dims dims, shape;
   int64_t core = -1;           // node id or -1
   std::vector<Value> outputs;  // values others read; never empty
 };

@@ -6,6 +6,11 @@
 
 namespace lathe {
 
+// Puts the reduction ivs of a Reduce in the order in which memory lies: by falling stride in the
+// first load that tells two of them apart. Strides are ordered as the axes of the loaded tensor
+// are, whatever the extents, so the order of a sum does not change with the batch.
+void order_reduction(Kernel& k);
+
 // Drops reduction ivs of extent 1 and merges neighbours that every index expression walks as one.
 void canonicalize_reduction(Kernel& k);
 
@@ -19,7 +24,7 @@ void choose_order(Kernel& k);
 // are long.
 void canonicalize_parallel(Kernel& k);
 
-// Rewrites transcendental scalars into machine scalars; error bounds in expand_math.h.
+// Rewrites transcendental scalars into machine scalars; error bounds in passes/math/.
 void expand_math(Kernel& k);
 
 // Chooses what to split, vectorise and tile; results do not depend on it.

@@ -160,8 +160,13 @@ class ProgramBuilder {
     return ids;
   }
 
-  // The kernel's results: a scalar and the value it is, stored at `at`.
-  using Results = std::vector<std::pair<ScalarId, Value>>;
+  // One result of a kernel: a scalar, the value it is an element of, and which.
+  struct Result {
+    ScalarId id;
+    Value value;
+    Index at;
+  };
+  using Results = std::vector<Result>;
 
   void lower_group(Scope& scope, const FusionGroup& group) {
     if (group.core >= 0) {
@@ -173,8 +178,13 @@ class ProgramBuilder {
     Lowering low(scope.graph, inlined(scope, group), group.dims);
     const Index at = low.parallel_index();
     Results results;
-    for (const Value& v : group.outputs) results.emplace_back(low.pull(v, at), v);
-    store_results(scope, low, results, at, group_label(scope.graph, group));
+    for (const Value& v : group.outputs) {
+      const Dims dims = scope.dims(v);
+      Index here = dims == group.dims ? at : low.delinearize(low.linear(at, group.dims), dims);
+      const ScalarId id = low.pull(v, here);
+      results.push_back({id, v, std::move(here)});
+    }
+    store_results(scope, low, results, group_label(scope.graph, group));
   }
 
   void lower_cumulative(Scope& scope, const FusionGroup& group, uint32_t core) {
@@ -187,7 +197,7 @@ class ProgramBuilder {
     IndexExpr along = low.cumulative_index(extent, attrs.exclusive);
     if (attrs.reverse) along = along * -1 + IndexExpr(extent - 1);
     at.axes.insert(at.axes.begin() + attrs.axis, AxisIndex(along));
-    store_results(scope, low, {{low.pull({core, 0}, at), {core, 0}}}, at,
+    store_results(scope, low, {{low.pull({core, 0}, at), {core, 0}, at}},
                   group_label(scope.graph, group));
   }
 
@@ -218,10 +228,9 @@ class ProgramBuilder {
     add_call(scope, low, group_label(scope.graph, group), {{slot, places[0]}});
   }
 
-  void store_results(Scope& scope, Lowering& low, const Results& results, const Index& at,
-                     std::string label) {
+  void store_results(Scope& scope, Lowering& low, const Results& results, std::string label) {
     std::map<int, BufferRef> targets;
-    for (const auto& [id, v] : results) {
+    for (const auto& [id, v, at] : results) {
       for (const BufferRef& place : places_of(scope, v)) {
         const int slot = low.add_operand(v, OperandRole::Out);
         low.store(slot, at, scope.dims(v), id);

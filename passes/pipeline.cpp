@@ -8,6 +8,7 @@
 #include "passes/plan_memory.h"
 #include "passes/rules.h"
 #include "passes/scan_motion.h"
+#include "passes/sink_transposes.h"
 
 namespace lathe {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 constexpr GraphPass kGraphPasses[] = {
     {"simplify", simplify, "first: a composite's body is simplified once, not once for each use"},
     {"decompose", decompose, "no backend claims a composite yet, and fusion must see inside"},
+    {"sink_transposes", sink_transposes,
+     "after decompose, which lets them out of composites; folding then permutes weights"},
     {"fold_constants", fold_constants,
      "after decompose, which shows bodies their literal operands"},
     {"simplify:2", simplify, "literals that folding found, and views that met across composites"},
@@ -24,6 +27,7 @@ constexpr GraphPass kGraphPasses[] = {
 };
 
 constexpr KernelPass kKernelPasses[] = {
+    {"order_reduction", order_reduction, "first: ivs that become neighbours in memory can merge"},
     {"canonicalize_reduction", canonicalize_reduction, "the order below looks at the last iv"},
     {"choose_order", choose_order,
      "before parallel ivs of extent 1 go: a batch of one must sum like a batch of many"},

@@ -101,7 +101,7 @@ class ScanMotion {
   std::optional<std::vector<Expr>> run() {
     find_sums();
     if (!sums_.empty()) remove_sums();
-    transpose_constants();
+    lay_out_constants();
     hoist();
     if (!changed_) return std::nullopt;
     drop_unread();
@@ -206,8 +206,10 @@ class ScanMotion {
     return false;
   }
 
-  // dot(x, w) over w's last axis becomes dot(x, transpose(w)) over its first.
-  void transpose_constants() {
+  // Matrices that every step multiplies by are laid out for it once, outside: [n, k] and [k, n]
+  // become [n / 32, k, 32], the panels that the kernels of contractions walk; where n is no
+  // multiple of 32, k goes first.
+  void lay_out_constants() {
     const std::vector<bool> varying = dependents(*body_, 0, scanned_end());
     const std::vector<bool> constant = dependents(*body_, scanned_end(), input_count());
     bool found = false;
@@ -219,20 +221,41 @@ class ScanMotion {
                          if (n.op != OpId::dot_general || !varying[n.operands[0].node] ||
                              varying[n.operands[1].node] || !constant[n.operands[1].node])
                            return std::nullopt;
-                         auto a = std::get<DotAttrs>(n.attrs);
-                         const int64_t last = operands[1].rank() - 1;
-                         if (!a.rhs_batch.empty() || a.rhs_contract != Dims{last} || last == 0)
-                           return std::nullopt;
-                         Dims perm{last};
-                         for (int64_t axis = 0; axis < last; ++axis) perm.push_back(axis);
-                         a.rhs_contract = {0};
+                         const std::optional<Expr> e =
+                             with_layout(operands[0], operands[1], std::get<DotAttrs>(n.attrs));
+                         if (!e) return std::nullopt;
                          found = true;
-                         return std::vector<Expr>{dot_general(
-                             operands[0], transpose(operands[1], std::move(perm)), std::move(a))};
+                         return std::vector<Expr>{*e};
                        });
     if (!found) return;
     body_ = std::make_shared<const Graph>(std::move(step));
     changed_ = true;
+  }
+
+  static std::optional<Expr> with_layout(const Expr& x, const Expr& w, DotAttrs a) {
+    if (!a.rhs_batch.empty() || a.rhs_contract.size() != 1 || w.rank() < 2) return std::nullopt;
+    const int64_t k = a.rhs_contract[0];
+    constexpr int64_t kPanel = kLanes;
+    if (w.rank() == 2 && w.shape().is_static() && x.rank() > std::ssize(a.lhs_contract)) {
+      const int64_t n = w.shape()[k == 0 ? 1 : 0].value();
+      if (n % kPanel == 0 && n > kPanel) {
+        const int64_t steps = w.shape()[static_cast<int>(k)].value();
+        const Shape apart =
+            k == 0 ? Shape{steps, n / kPanel, kPanel} : Shape{n / kPanel, kPanel, steps};
+        const Expr panels = transpose(reshape(w, apart), k == 0 ? Dims{1, 0, 2} : Dims{0, 2, 1});
+        a.rhs_contract = {1};
+        const Expr y = dot_general(x, panels, a);
+        std::vector<Dim> merged(y.shape().begin(), y.shape().end() - 2);
+        merged.emplace_back(n);
+        return reshape(y, Shape(std::move(merged)));
+      }
+    }
+    const int64_t last = w.rank() - 1;
+    if (k != last) return std::nullopt;
+    Dims perm{last};
+    for (int64_t axis = 0; axis < last; ++axis) perm.push_back(axis);
+    a.rhs_contract = {0};
+    return dot_general(x, transpose(w, std::move(perm)), std::move(a));
   }
 
   // Views that cost a kernel nothing stay where they are read.

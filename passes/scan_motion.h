@@ -12,7 +12,8 @@ namespace lathe {
 //      sums in another order than the steps did. It is how the gradient of a recurrent layer's
 //      weights becomes one matrix product.
 //   2. A dot_general that reads a constant operand along the operand's last axis gets it
-//      transposed, so that 3 lays it out once in the order in which every step reads it.
+//      transposed, or to panels, so that 3 lays it out once in the order in which every step reads
+//      it.
 //   3. Nodes that depend on the constants only become constants themselves, computed once before
 //      the loop; except views that a kernel reads through for nothing (broadcast, reshape, slice).
 // The scan's other results keep their bits.

@@ -156,7 +156,9 @@ std::vector<Tensor> Executable::run(const std::vector<Tensor>& inputs) {
 void Executable::profile(bool on) {
   profiling_ = on;
   times_.clear();
-  for (const KernelEntry& k : kernels_) times_.push_back({k.name, 0, 0});
+  if (!on) return;
+  for (const KernelEntry& k : kernels_)
+    times_.push_back({static_cast<int>(times_.size()), k.name, 0, 0});
 }
 
 std::vector<Executable::KernelTime> Executable::times() const {

@@ -43,9 +43,10 @@ class Executable {
   // must be writable tensors; their outputs are returned as the same storage.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs);
 
-  // Seconds spent in each kernel over all runs since `profile(true)`.
+  // Seconds spent in each kernel over all runs since `profile(true)`, the slowest first.
   void profile(bool on);
   struct KernelTime {
+    int kernel = 0;
     std::string name;
     int64_t calls = 0;
     double seconds = 0;

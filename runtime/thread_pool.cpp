@@ -23,6 +23,7 @@ constexpr auto kSpinTime = std::chrono::microseconds(300);
 // A claim word holds the job's number in its upper half and the next chunk in its lower.
 constexpr int kChunkBits = 32;
 constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1;
+constexpr uint64_t kClosed = kChunkMask;
 
 thread_local bool inside_chunk = false;
 
@@ -109,8 +110,9 @@ class ThreadPool::Team {
   cpu_set_t allowed_;     // to the thread that made the team; empty: unknown
   int avoided_cpu_ = -1;  // the caller's, when it last woke workers
 
-  // The job. Its fields are written before its number appears in the claim word, and number and
-  // next chunk are one word so that a claim succeeds only in the job whose fields were read.
+  // The job. Number and next chunk are one word, so that a claim succeeds only in the job whose
+  // fields were read. While the fields change the word is closed: it holds the old number and a
+  // chunk that no job has, and claims of the old job fail.
   std::atomic<ChunkFn> fn_{nullptr};
   std::atomic<void*> ctx_{nullptr};
   std::atomic<int64_t> chunks_{0};
@@ -150,11 +152,14 @@ ThreadPool::Team::~Team() {
 
 void ThreadPool::Team::run(int64_t chunks, ChunkFn fn, void* ctx) {
   LATHE_ASSERT(chunks <= int64_t{kChunkMask >> 1}, "{} chunks", chunks);
-  fn_.store(fn, std::memory_order_relaxed);
-  ctx_.store(ctx, std::memory_order_relaxed);
-  chunks_.store(chunks, std::memory_order_relaxed);
+  const uint64_t last_job = current_job();
+  claim_.store(last_job << kChunkBits | kClosed, std::memory_order_seq_cst);
+  // Released, so that who reads one of these finds the word closed, or opened again.
+  fn_.store(fn, std::memory_order_release);
+  ctx_.store(ctx, std::memory_order_release);
+  chunks_.store(chunks, std::memory_order_release);
   done_.store(0, std::memory_order_relaxed);
-  claim_.store((current_job() + 1) << kChunkBits, std::memory_order_seq_cst);
+  claim_.store((last_job + 1) << kChunkBits, std::memory_order_seq_cst);
   wake_workers(chunks - 1);
   work(0);
   wait_for_chunks(chunks);
@@ -192,10 +197,10 @@ void ThreadPool::Team::work(int thread) {
   while (true) {
     // These may belong to a later job than `claim`. Then the exchange fails, or this worker sees no
     // chunk left and comes back because the job's number has changed.
-    ChunkFn fn = fn_.load(std::memory_order_relaxed);
-    void* ctx = ctx_.load(std::memory_order_relaxed);
+    ChunkFn fn = fn_.load(std::memory_order_acquire);
+    void* ctx = ctx_.load(std::memory_order_acquire);
     int64_t chunk = static_cast<int64_t>(claim & kChunkMask);
-    if (chunk >= chunks_.load(std::memory_order_relaxed)) break;
+    if (chunk >= chunks_.load(std::memory_order_acquire)) break;
     if (!claim_.compare_exchange_weak(claim, claim + 1, std::memory_order_acq_rel,
                                       std::memory_order_acquire))
       continue;

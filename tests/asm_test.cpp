@@ -68,6 +68,26 @@ TEST_CASE("the inner loop of a product on AVX-512 is fused multiply-adds without
   check_tile(Isa::avx512, "8x32", "%zmm", 4 * 16);
 }
 
+TEST_CASE("floats become integers a vector at a time") {
+  for (const Isa isa : {Isa::avx2, Isa::avx512})
+    for (const DType to : {DType::i8, DType::u8, DType::i16, DType::u16, DType::i32}) {
+      Kernel k;
+      k.operands = {{DType::f32, 4096, OperandRole::In}, {to, 4096, OperandRole::Out}};
+      k.par = {4096};
+      const auto i = IndexExpr::symbol(0);
+      k.body.resize(2);
+      k.body[0].op = Scalar::Load, k.body[0].access = {0, i, {}};
+      k.body[1].op = Scalar::Cast, k.body[1].type = to, k.body[1].args = {0, -1, -1};
+      k.stores = {{{1, i, {}}, 1, Combine::Assign}};
+      const std::string text = assembly(k, {.vector = 0}, isa);
+      if (text.empty()) return;
+      const std::string loop = first_loop(function(text, "kernel"));
+      CAPTURE(loop);
+      CHECK(count(loop, "vcvttps2dq") > 0);
+      CHECK(count(loop, "vcvttss2si") == 0);
+    }
+}
+
 TEST_CASE("rounding, remainders and conversions call no library") {
   for (const Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
     Kernel k;

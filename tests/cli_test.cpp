@@ -4,6 +4,9 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -121,6 +124,22 @@ TEST_CASE("run evaluates, agrees with the reference and writes npz") {
   CHECK(answers[2].at(1) == doctest::Approx(answers[1].at(1)).epsilon(1e-6));
 }
 
+TEST_CASE("--weights replaces the weights of a model") {
+  const Project p;
+  const std::vector<std::string> more = {"--weights", p.weights(), "--random",
+                                         "1",         "--dim",     "length=3"};
+  std::vector<std::string> arguments = {"run", p.model};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  check_names(lathe_cli(arguments).out, {"0.880797"});
+  const std::string text = p.scratch.path("frozen.gir");
+  REQUIRE(lathe_cli({"compile", p.model, "--weights", p.weights(), "--emit", "graph", "-o", text})
+              .status == 0);
+  check_names(lathe_cli({"run", text, "--random", "1", "--dim", "length=3"}).out, {"0.880797"});
+  const Captured wrong = lathe_cli({"bench", p.model, "--weights", p.data, "--dim", "length=3"});
+  CHECK(wrong.status == 1);
+  check_names(wrong.err, {"reviews.tsv"});
+}
+
 TEST_CASE("inputs that are missing, unknown or of another shape are named") {
   const Project p;
   const Captured none = lathe_cli({"run", p.model});
@@ -157,6 +176,62 @@ TEST_CASE("bench reports the keys of the contract") {
     CHECK(result["threads"] == 1);
     CHECK(result["backend"] == "interpreter");
   }
+}
+
+TEST_CASE("bench --train takes weights, inputs and targets, and says what the first steps lost") {
+  const Project p;
+  const auto bench = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"bench",  p.model,     "--train",     "--min-time", "0",
+                                          "--json", "--backend", "interpreter", "--threads",  "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return lathe_cli(arguments);
+  };
+  const std::string tokens = "tokens=" + p.scratch.path("tokens.npy"),
+                    target = "target=" + p.scratch.path("target.npy"), weights = p.weights();
+  write_npy(p.scratch.path("tokens.npy"), Tensor::from<int64_t>({2, 3}, {2, 3, 4, 5, 6, 7}));
+  write_npy(p.scratch.path("target.npy"), Tensor::from<float>({2, 1}, {0, 0}));
+  const Captured c = bench({"--weights", weights, "--input", tokens, "--input", target});
+  CAPTURE(c.err);
+  REQUIRE(c.status == 0);
+  const std::vector<double> losses = json::parse(c.out)["losses"];
+  REQUIRE(losses.size() == 5);
+  CHECK(losses[0] == doctest::Approx(std::log1p(std::exp(2.0))).epsilon(1e-6));
+  CHECK(std::is_sorted(losses.rbegin(), losses.rend()));
+  write_npy(p.scratch.path("rate.npy"), Tensor::scalar(0.0f));
+  const Captured still = bench({"--input", tokens, "--input", target, "--weights", weights,
+                                "--input", "learning_rate=" + p.scratch.path("rate.npy")});
+  CHECK(json::parse(still.out)["losses"] == json(std::vector<double>(5, losses[0])));
+  CHECK_FALSE(json::parse(lathe_cli({"bench", p.model, "--dim", "length=3", "--min-time", "0",
+                                     "--json", "--backend", "interpreter"})
+                              .out)
+                  .contains("losses"));
+  check_names(bench({"--input", tokens, "--input", "labels" + target.substr(6)}).err,
+              {"no input 'labels'", "target"});
+  check_names(bench({"--input", tokens, "--dim", "batch=3"}).err, {"'tokens'", "i32[2,3]"});
+}
+
+TEST_CASE("bench --profile says where the time goes") {
+  const Project p;
+  const std::vector<std::string> arguments = {"bench",      p.model, "--dim",     "length=5",
+                                              "--min-time", "0",     "--backend", "interpreter",
+                                              "--threads",  "1",     "--profile"};
+  const Captured text = lathe_cli(arguments);
+  CHECK(text.status == 0);
+  check_names(text.out, {"kernel", "[interpreter]", "outside of kernels"});
+  std::vector<std::string> as_json = arguments;
+  as_json.emplace_back("--json");
+  const json profile = json::parse(lathe_cli(as_json).out)["profile"];
+  REQUIRE_FALSE(profile["kernels"].empty());
+  double ms = profile["outside_ms"], share = ms / profile["run_ms"].get<double>();
+  for (const json& k : profile["kernels"]) {
+    CHECK(k["calls"].get<double>() >= 1);
+    CHECK(k["kernel"].get<int>() >= 0);
+    CHECK_FALSE(k["loops"].get<std::string>().empty());
+    ms += k["ms"].get<double>();
+    share += k["share"].get<double>();
+  }
+  CHECK(ms == doctest::Approx(profile["run_ms"].get<double>()));
+  CHECK(share == doctest::Approx(1));
 }
 
 TEST_CASE("inspect and compile show each stage") {

@@ -26,21 +26,24 @@ Graph doubled() {
 TEST_CASE("a library user is told which backend was passed over and why") {
   CompileOptions options = compile_options();
   options.threads = 1;
-  options.target.isa = Isa::scalar;  // LLVM makes no code for it
+  options.target.isa = Isa::scalar;  // neither LLVM nor xsimd makes code for it
   std::vector<Fallback> told;
   options.on_fallback = [&](const Fallback& f) { told.push_back(f); };
   const auto executable = compile(doubled(), options);
-  REQUIRE(told.size() == 1);
+  REQUIRE(told.size() == 2);
   CHECK(told[0].from == Backend::Llvm);
   CHECK(told[0].to == Backend::Simd);
   CHECK_FALSE(told[0].reason.empty());
+  CHECK(told[1].from == Backend::Simd);
+  CHECK(told[1].to == Backend::Interpreter);
 #ifdef LATHE_WITH_LLVM
   check_names(told[0].reason, {"SSE4.2"});
 #endif
   CHECK(executable->run({Tensor::from<float>({4}, {1, 2, 3, 4})})[0].at(3) == 8);
   options.backend = Backend::Simd;
   compile(doubled(), options);
-  CHECK(told.size() == 1);
+  REQUIRE(told.size() == 3);
+  CHECK(told[2].from == Backend::Simd);
 }
 
 TEST_CASE("the command line warns once where LLVM cannot be opened, unless xsimd was chosen") {

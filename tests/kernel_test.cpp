@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <set>
 
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
@@ -220,6 +221,16 @@ TEST_CASE("a thousand random kernels print, parse and print the same text") {
     REQUIRE(verify_kernel(*back, KernelStage::Expanded).ok());
     const KernelSchedule s = random_schedule(k, seed);
     REQUIRE(parse_schedule(print_schedule(s)).value() == s);
+  }
+}
+
+TEST_CASE("random kernels hold every machine scalar") {
+  std::set<Scalar> seen;
+  for (uint64_t seed = 0; seed < 1000; ++seed)
+    for (const Instr& in : random_kernel(seed).kernel.body) seen.insert(in.op);
+  for (int i = 0; i < kScalarCount; ++i) {
+    CAPTURE(kScalars[i].name);
+    CHECK(seen.contains(static_cast<Scalar>(i)) == (kScalars[i].cls == ScalarClass::machine));
   }
 }
 

@@ -54,6 +54,25 @@ TEST_CASE("every chunk runs exactly once, whatever the number of threads") {
   }
 }
 
+// A worker that is late for a small job must not take a chunk of the larger one being prepared.
+TEST_CASE("every chunk runs exactly once where small and large jobs follow each other closely") {
+  for (int threads : {2, 3}) {
+    ThreadPool pool(threads);
+    std::vector<int64_t> runs(66, 0);
+    int64_t small = 0, large = 0;
+    const auto deadline = Clock::now() + std::chrono::milliseconds(1500);
+    while (Clock::now() < deadline)
+      for (int i = 0; i < 64; ++i) {
+        const int64_t chunks = i % 2 == 0 ? 2 : 3 + i;
+        pool.parallel_for(chunks, [&](int64_t chunk, int) { ++runs[chunk]; });
+        (i % 2 == 0 ? small : large) += 1;
+      }
+    CHECK(runs[0] == small + large);
+    CHECK(runs[2] == large);
+    CHECK(runs[3] == large);
+  }
+}
+
 TEST_CASE("what chunks write is visible to the caller and to the next job") {
   ThreadPool pool(3);
   std::vector<int64_t> values(64, 0);

@@ -1,4 +1,5 @@
 // lathe bench: how fast a model runs here, and how far that is from the machine's roof.
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -11,7 +12,8 @@
 #include "runtime/roof.h"
 #include "tools/classifier.h"
 #include "tools/cli.h"
-#include "tools/random_feeds.h"
+#include "tools/feeds.h"
+#include "tools/profile.h"
 #include "tools/work.h"
 
 namespace lathe::tools {
@@ -20,13 +22,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kLeastRuns = 5, kMostRuns = 1'000'000;
+constexpr size_t kLosses = 5;  // reported of a training
 constexpr uint64_t kSeed = 1;
 
 struct Options {
-  std::string model, loss, optimizer = "adam";
-  std::vector<std::string> dims;
+  std::string model, weights, loss, optimizer = "adam";
+  std::vector<std::string> inputs, dims;
   double min_time = 1;
-  bool train = false, json = false;
+  bool train = false, profile = false, json = false;
   Compute compute;
 };
 
@@ -35,8 +38,10 @@ struct Measured {
   size_t runs = 0;
   int threads = 0;
   std::string backend;
+  std::vector<double> losses;  // of the first steps
   Work work;
   Roof roof;
+  std::optional<Profile> profile;
   int64_t peak_bytes = 0;
 };
 
@@ -57,17 +62,47 @@ struct Subject {
   Feeds values;
 };
 
+ModelFile load(const Options& o, nn::Mode mode) {
+  ModelFile file = load_model(o.model, mode, kSeed, parse_dims(o.dims));
+  if (!o.weights.empty()) replace_weights(file, o.weights);
+  return file;
+}
+
+// What --input gives, and random values for the model's other inputs. `graph` is what runs: the
+// feeds are converted to its inputs' dtypes.
+Feeds given_feeds(const Options& o, const ModelFile& file, const Graph& graph) {
+  Feeds feeds = read_feeds(o.inputs);
+  std::vector<std::string> names;
+  for (const GraphInput& in : data_inputs(graph)) {
+    names.push_back(in.name);
+    if (const auto it = feeds.find(in.name); it != feeds.end())
+      it->second = converted(it->second, in.type.dtype);
+  }
+  for (const auto& [name, tensor] : feeds)
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      fail("{}: there is no input '{}'; there are: {}", o.model, name, fmt::join(names, ", "));
+  add_random_feeds(file, parse_dims(o.dims), kSeed, feeds);
+  return feeds;
+}
+
+// The values of the model's free dims: those of --dim, else of the feeds.
+DimBinding bound_dims(const Options& o, const ModelFile& file, const Feeds& feeds) {
+  DimBinding dims = parse_dims(o.dims);
+  for (const GraphInput& in : data_inputs(file.model.graph))
+    infer_dims(in, feeds.at(in.name).dims(), dims);
+  return all_dims(file, dims);
+}
+
 Subject inference_subject(const Options& o) {
-  const ModelFile file = load_model(o.model);
-  Subject s{file.model.graph, all_dims(file, parse_dims(o.dims)), file.model.weights};
-  Feeds feeds;
-  add_random_feeds(file, s.dims, kSeed, feeds);
+  const ModelFile file = load(o, nn::Mode::Inference);
+  Feeds feeds = given_feeds(o, file, file.model.graph);
+  Subject s{file.model.graph, bound_dims(o, file, feeds), file.model.weights};
   s.values.merge(feeds);
   return s;
 }
 
 Subject training_subject(const Options& o) {
-  const ModelFile file = load_model(o.model, nn::Mode::Training, kSeed);
+  const ModelFile file = load(o, nn::Mode::Training);
   const Graph& g = file.model.graph;
   if (g.outputs().empty()) fail("{}: the model has no output to train on", o.model);
   const TensorType& answer = g.type(g.outputs()[0].value);
@@ -81,15 +116,15 @@ Subject training_subject(const Options& o) {
   spec.accuracy = objective.accuracy;
   spec.target = objective.target(answer);
   spec.optimizer = find_optimizer(o.optimizer);
-  Subject s{train_step(g, spec), all_dims(file, parse_dims(o.dims)), {}};
+  Subject s{train_step(g, spec), {}, {}};
+  Feeds feeds = given_feeds(o, file, s.graph);
+  s.dims = bound_dims(o, file, feeds);
   for (const auto& [name, tensor] : file.model.weights) s.values[name] = tensor.clone();
-  Feeds feeds;
-  add_random_feeds(file, s.dims, kSeed, feeds);
   s.values.merge(feeds);
+  s.values.emplace(kLearningRateInput, Tensor::scalar(1e-3f));
   for (const GraphInput& in : s.graph.inputs())
     if (!s.values.contains(in.name))
       s.values[in.name] = Tensor::zeros(in.type.dtype, in.type.shape.bind(s.dims).static_dims());
-  s.values[std::string(kLearningRateInput)] = Tensor::scalar(1e-3f);
   return s;
 }
 
@@ -98,14 +133,13 @@ double percentile(const std::vector<double>& sorted, double share) {
   return sorted[static_cast<size_t>(share * last + 0.5)];
 }
 
-void time_runs(Executable& executable, const std::vector<Tensor>& inputs, double min_seconds,
-               Measured& m) {
+void time_runs(const std::function<void()>& run, double min_seconds, Measured& m) {
   std::vector<double> times;
   const Clock::time_point start = Clock::now();
   while (times.size() < kLeastRuns ||
          (milliseconds_since(start) < min_seconds * 1e3 && times.size() < kMostRuns)) {
     const Clock::time_point begin = Clock::now();
-    executable.run(inputs);
+    run();
     times.push_back(milliseconds_since(begin));
   }
   std::sort(times.begin(), times.end());
@@ -130,9 +164,16 @@ Measured measure(const Options& o) {
   const auto executable = make_executable(program, options);
   m.compile_ms = milliseconds_since(compile_start);
   const std::vector<Tensor> inputs = arguments(executable->inputs(), s.values, {});
-  executable->run(inputs);
+  const int loss = o.train ? executable->find_output(kLossOutput) : -1;
+  const auto run = [&] {
+    const std::vector<Tensor> results = executable->run(inputs);
+    if (loss >= 0 && m.losses.size() < kLosses)
+      m.losses.push_back(results[static_cast<size_t>(loss)].at(0));
+  };
+  run();
   m.first_result_ms = milliseconds_since(start);
-  time_runs(*executable, inputs, o.min_time, m);
+  time_runs(run, o.min_time, m);
+  if (o.profile) m.profile = profile_runs(program, *executable, inputs, o.min_time);
   m.work = count_work(program);
   m.peak_bytes = peak_memory();  // before the roof's own arrays
   m.roof = measure_roof(*options.pool, m.threads, options.target.isa);
@@ -140,24 +181,26 @@ Measured measure(const Options& o) {
 }
 
 void print_json(const Options& o, const Measured& m, double gflops) {
-  const nlohmann::ordered_json json = {{"median_ms", m.median_ms},
-                                       {"p95_ms", m.p95_ms},
-                                       {"gflops", gflops},
-                                       {"roof_share", gflops / m.roof.gflops},
-                                       {"compile_ms", m.compile_ms},
-                                       {"first_result_ms", m.first_result_ms},
-                                       {"peak_bytes", m.peak_bytes},
-                                       {"threads", m.threads},
-                                       {"backend", m.backend},
-                                       {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
-                                       {"flops", m.work.flops},
-                                       {"runs", m.runs},
-                                       {"roof_gflops", m.roof.gflops},
-                                       {"train", o.train}};
+  nlohmann::ordered_json json = {{"median_ms", m.median_ms},
+                                 {"p95_ms", m.p95_ms},
+                                 {"gflops", gflops},
+                                 {"roof_share", gflops / m.roof.gflops},
+                                 {"compile_ms", m.compile_ms},
+                                 {"first_result_ms", m.first_result_ms},
+                                 {"peak_bytes", m.peak_bytes},
+                                 {"threads", m.threads},
+                                 {"backend", m.backend},
+                                 {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
+                                 {"flops", m.work.flops},
+                                 {"runs", m.runs},
+                                 {"roof_gflops", m.roof.gflops},
+                                 {"train", o.train}};
+  if (o.train) json["losses"] = m.losses;
+  if (m.profile) json["profile"] = profile_json(*m.profile);
   fmt::print("{}\n", json.dump());
 }
 
-void print_text(const Options&, const Measured& m, double gflops) {
+void print_text(const Options& o, const Measured& m, double gflops) {
   fmt::print("latency       {:.3f} ms median, {:.3f} ms p95, {} runs\n", m.median_ms, m.p95_ms,
              m.runs);
   fmt::print("arithmetic    {:.2f} GFLOP/s, {:.1f} % of the roof of {:.1f}\n", gflops,
@@ -168,6 +211,8 @@ void print_text(const Options&, const Measured& m, double gflops) {
              m.first_result_ms);
   fmt::print("peak memory   {:.1f} MiB\n", static_cast<double>(m.peak_bytes) / (1 << 20));
   fmt::print("threads       {}, backend {}\n", m.threads, m.backend);
+  if (o.train) fmt::print("losses        {:.6f} in the first steps\n", fmt::join(m.losses, ", "));
+  if (m.profile) fmt::print("\n{}", profile_text(*m.profile));
 }
 
 int run(const Options& o) {
@@ -180,6 +225,11 @@ int run(const Options& o) {
 Action setup(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
+  app.add_option("--input", o->inputs,
+                 "NAME=FILE.npy, once for each input that is not to be random; with --train also "
+                 "target and learning_rate")
+      ->allow_extra_args(false);
   app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
   app.add_option("--min-time", o->min_time, "Seconds to measure for, at least")
       ->check(CLI::Range(0.0, 3600.0))
@@ -191,6 +241,8 @@ Action setup(CLI::App& app) {
       ->check(CLI::IsMember(optimizer_names(), CLI::ignore_case))
       ->capture_default_str();
   add_compute_options(app, o->compute);
+  app.add_flag("--profile", o->profile,
+               "Then as many seconds again with the clock on every kernel");
   app.add_flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }

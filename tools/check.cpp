@@ -11,28 +11,37 @@
 #include "runtime/files.h"
 #include "runtime/npy.h"
 #include "tools/cli.h"
-#include "tools/compute.h"
+#include "tools/onnx_file.h"
+#include "tools/outcome.h"
 
 namespace lathe::tools {
+
+std::string difference(const Tensor& got, const Tensor& expected, const CheckOptions& o) {
+  if (got.dims() != expected.dims())
+    return fmt::format("is {}, expected {}", got.type_text(), expected.type_text());
+  int64_t wrong = 0, first = -1;
+  const bool exact = !is_float(got.dtype());
+  for (int64_t i = 0; i < got.size(); ++i) {
+    const double a = got.at(i), b = expected.at(i);
+    const bool equal = a == b || (std::isnan(a) && std::isnan(b));
+    const bool close = !exact && std::abs(a - b) <= o.atol + o.rtol * std::abs(b);
+    if (equal || close) continue;
+    if (wrong++ == 0) first = i;
+  }
+  if (wrong == 0) return "";
+  return fmt::format("{} of {} elements differ, first at {}: {} instead of {}", wrong, got.size(),
+                     first, got.at(first), expected.at(first));
+}
+
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+using Case = CheckCase;
+
+struct Options : CheckOptions {
   std::vector<std::string> folders;
-  double rtol = 1e-3, atol = 1e-5;
   std::string json;
-  Compute compute;
-};
-
-struct Case {
-  fs::path model, data;
-  std::string name() const { return data.string(); }
-};
-
-struct Outcome {
-  enum class Kind { Passed, Failed, Skipped } kind = Kind::Passed;
-  std::string reason;
 };
 
 struct Report {
@@ -53,7 +62,7 @@ bool is_model(const fs::path& path) {
          path.filename() == "model.json";
 }
 
-// Every test_data_set_* beside a model in `folder` or below it.
+// Every test_data_set_* or MODEL_output_0.pb beside a model in `folder` or below it.
 void collect_cases(const fs::path& folder, std::vector<Case>& cases) {
   std::vector<fs::path> models, data;
   for (const fs::path& entry : sorted_entries(folder)) {
@@ -64,8 +73,12 @@ void collect_cases(const fs::path& folder, std::vector<Case>& cases) {
       models.push_back(entry);
     }
   }
-  for (const fs::path& model : models)
+  for (const fs::path& model : models) {
     for (const fs::path& set : data) cases.push_back({model, set});
+    fs::path output = model;
+    output.replace_filename(model.stem().string() + "_output_0.pb");
+    if (fs::exists(output)) cases.push_back({model, output});
+  }
 }
 
 // PREFIX_0.npy, PREFIX_1.npy, .. as far as they go.
@@ -76,24 +89,6 @@ std::vector<Tensor> read_numbered(const fs::path& folder, const std::string& pre
     if (!fs::exists(file)) return out;
     out.push_back(read_npy(file.string()));
   }
-}
-
-// Why `got` is not `expected`; empty where it is.
-std::string difference(const Tensor& got, const Tensor& expected, const Options& o) {
-  if (got.dims() != expected.dims())
-    return fmt::format("is {}, expected {}", got.type_text(), expected.type_text());
-  int64_t wrong = 0, first = -1;
-  const bool exact = !is_float(got.dtype());
-  for (int64_t i = 0; i < got.size(); ++i) {
-    const double a = got.at(i), b = expected.at(i);
-    const bool equal = a == b || (std::isnan(a) && std::isnan(b));
-    const bool close = !exact && std::abs(a - b) <= o.atol + o.rtol * std::abs(b);
-    if (equal || close) continue;
-    if (wrong++ == 0) first = i;
-  }
-  if (wrong == 0) return "";
-  return fmt::format("{} of {} elements differ, first at {}: {} instead of {}", wrong, got.size(),
-                     first, got.at(first), expected.at(first));
 }
 
 Outcome compare(const ModelFile& file, const Case& c, const Options& o) {
@@ -117,9 +112,8 @@ Outcome compare(const ModelFile& file, const Case& c, const Options& o) {
 }
 
 Outcome try_case(const Case& c, const Options& o) {
-  if (c.model.extension() == ".onnx")
-    return {Outcome::Kind::Skipped, "ONNX models cannot be read in this version"};
   try {
+    if (is_onnx(c.model.string())) return check_onnx(c, o);
     return compare(load_model(c.model.string()), c, o);
   } catch (const Error& e) {
     return {Outcome::Kind::Failed, e.what()};

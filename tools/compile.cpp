@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kHere = "x86_64-linux-gnu";  // all that the LLVM backend runs on
 
 struct Options {
-  std::string model, out, emit = "so", cpu, target;
+  std::string model, weights, out, emit = "so", cpu, target;
   std::vector<std::string> dims;
 };
 
@@ -92,7 +92,7 @@ void emit_library(const ModelFile& file, const DimBinding& dims, const Machine& 
   library.triple = m.triple;
   library.compiler = m.compiler;
   library.target = m.target;
-  if (all == all_dims(file, {})) library.text = text_front_end(file);
+  if (!file.dims.empty() && all == all_dims(file, {})) library.text = text_front_end(file);
   if (library.text && m.foreign) {
     fmt::print(stderr,
                "{}: has {}_run, which takes token ids; what reads texts is built for this machine "
@@ -127,7 +127,8 @@ std::vector<std::string> form_names() {
 int run(const Options& o) {
   const DimBinding dims = parse_dims(o.dims);
   const Machine machine = find_machine(o);
-  const ModelFile file = load_model(o.model);
+  ModelFile file = load_model(o.model, nn::Mode::Inference, 0, dims);
+  if (!o.weights.empty()) replace_weights(file, o.weights);
   for (const Form& f : kForms)
     if (f.name == o.emit) f.emit(file, dims, machine, o);
   return kDone;
@@ -136,6 +137,7 @@ int run(const Options& o) {
 Action setup(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
   app.add_option("-o,--output", o->out, "File to write")->required();
   app.add_option("--emit", o->emit, "What to write")
       ->check(CLI::IsMember(form_names()))

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "runtime/files.h"
-#include "runtime/scratch_folder.h"
+#include "runtime/temporary_folder.h"
 #include "tools/drawing.h"
 
 namespace lathe::tools {
@@ -20,7 +20,7 @@ std::string quoted_for_shell(const std::string& text) {
 }  // namespace
 
 std::string svg_of_dot(const std::string& dot) {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const std::string source = scratch.path("graph.dot");
   write_file_atomically(source, dot);
   const std::string command = "dot -Tsvg " + quoted_for_shell(source);

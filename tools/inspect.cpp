@@ -26,7 +26,8 @@ Action setup(CLI::App& app) {
   app.add_option("--dim", o->dims, "NAME=N: a value for a free dimension")->allow_extra_args(false);
   return [o] {
     const DimBinding dims = parse_dims(o->dims);
-    std::cout << show_stage(load_model(o->model), dims, o->stage, o->format, detect_cpu().target);
+    std::cout << show_stage(load_model(o->model, nn::Mode::Inference, 0, dims), dims, o->stage,
+                            o->format, detect_cpu().target);
     return kDone;
   };
 }

@@ -11,6 +11,7 @@
 #include "runtime/files.h"
 #include "runtime/train/run_folder.h"
 #include "tools/cli.h"
+#include "tools/onnx_file.h"
 
 namespace lathe::tools {
 namespace {
@@ -40,17 +41,24 @@ ModelFile load_text(const std::string& path) {
 
 }  // namespace
 
-ModelFile load_model(const std::string& path, nn::Mode mode, uint64_t seed) {
+ModelFile load_model(const std::string& path, nn::Mode mode, uint64_t seed,
+                     const DimBinding& dims) {
   if (fs::is_directory(path)) return load_run(path, mode, seed);
   const std::string extension = fs::path(path).extension().string();
   if (extension == ".gir") return load_text(path);
-  if (extension == ".onnx") fail_unsupported("{}: ONNX files cannot be read in this version", path);
+  if (is_onnx(path))
+    return {path, load_onnx_graph(path, dims, mode == nn::Mode::Training), {}, dims};
   if (extension != ".json" && extension != ".keras" && extension != ".h5" && extension != ".hdf5")
     fail(
-        "{}: not a model by its name; expected .keras, .h5, a Keras configuration in .json, or a "
-        "RUN folder",
+        "{}: not a model by its name; expected .onnx, .keras, .h5, a Keras configuration in "
+        ".json, or a RUN folder",
         path);
   return {path, load_keras(path, mode, seed), {}};
+}
+
+void replace_weights(ModelFile& file, const std::string& path) {
+  if (is_onnx(file.path)) fail_unsupported("{}: --weights with an ONNX model", file.path);
+  load_weights(file.model, path);
 }
 
 DimBinding parse_dims(const std::vector<std::string>& texts) {
@@ -80,7 +88,7 @@ DimBinding all_dims(const ModelFile& file, const DimBinding& given) {
     else fail("{}: the dimension '{}' is free; give it with --dim {}=N", file.path, symbol, symbol);
   }
   for (const auto& [name, value] : given)
-    if (!out.contains(name))
+    if (!out.contains(name) && !file.bound.contains(name))
       fail("{}: the model has no free dimension '{}'; it has: {}", file.path, name,
            symbols.empty() ? "none" : fmt::format("{}", fmt::join(symbols, ", ")));
   return out;

@@ -13,13 +13,20 @@ struct ModelFile {
   std::string path;
   Model model;
   DimBinding dims;  // what the file fixes of the model's free dims: the length of a run's texts
+  // What was given for free dims that are bound already: those of an ONNX model.
+  DimBinding bound = {};
 };
 
-// A RUN folder, .keras, .h5, a Keras configuration in .json, or Lathe's own text in .gir, which
-// holds weights as constants only (what `compile --emit graph` writes). Others are refused by name.
-// Weights that the file does not hold are those of a new model under `seed`.
+// A RUN folder, .onnx, .keras, .h5, a Keras configuration in .json, or Lathe's own text in .gir,
+// which holds weights as constants only (what `compile --emit graph` writes). Others are refused by
+// name. Weights that the file does not hold are those of a new model under `seed`. `dims` are
+// needed where the model's graph depends on them (ONNX).
 ModelFile load_model(const std::string& path, nn::Mode mode = nn::Mode::Inference,
-                     uint64_t seed = 0);
+                     uint64_t seed = 0, const DimBinding& dims = {});
+
+// Replaces the model's weights by those of a safetensors file (frontend/model.h). Unsupported for
+// ONNX models, whose weights are constants.
+void replace_weights(ModelFile& file, const std::string& path);
 
 // "NAME=N" from --dim; anything else is a UsageError.
 DimBinding parse_dims(const std::vector<std::string>& texts);

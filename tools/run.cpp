@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "ir/base/philox.h"
-#include "runtime/npy.h"
 #include "runtime/npz.h"
 #include "tools/cli.h"
 #include "tools/compute.h"
-#include "tools/random_feeds.h"
+#include "tools/feeds.h"
+#include "tools/onnx_file.h"
 
 namespace lathe::tools {
 namespace {
@@ -16,23 +16,12 @@ namespace {
 constexpr int64_t kShown = 8;
 
 struct Options {
-  std::string model, out;
+  std::string model, weights, out;
   std::vector<std::string> inputs, dims;
   std::optional<uint64_t> random;
   Compute compute;
   bool json = false;
 };
-
-Feeds read_inputs(const std::vector<std::string>& texts) {
-  Feeds feeds;
-  for (const std::string& text : texts) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-      throw UsageError(fmt::format("--input {}: expected NAME=FILE.npy", text));
-    feeds[text.substr(0, equals)] = read_npy(text.substr(equals + 1));
-  }
-  return feeds;
-}
 
 std::string values_text(const Tensor& t) {
   std::string out;
@@ -47,12 +36,20 @@ nlohmann::json values_json(const Tensor& t) {
   return {{"type", t.type_text()}, {"first", values}};
 }
 
-int run(const Options& o) {
-  const ModelFile file = load_model(o.model);
+std::vector<NamedTensor> evaluate_once(const Options& o, Feeds feeds) {
   const DimBinding dims = parse_dims(o.dims);
-  Feeds feeds = read_inputs(o.inputs);
+  if (is_onnx(o.model)) {
+    if (!o.weights.empty()) fail_unsupported("{}: --weights with an ONNX model", o.model);
+    return run_onnx(o.model, feeds, o.random, dims, o.compute);
+  }
+  ModelFile file = load_model(o.model);
+  if (!o.weights.empty()) replace_weights(file, o.weights);
   if (o.random) add_random_feeds(file, dims, *o.random, feeds);
-  const std::vector<NamedTensor> outputs = run_model(file, std::move(feeds), o.compute, dims);
+  return run_model(file, std::move(feeds), o.compute, dims);
+}
+
+int run(const Options& o) {
+  const std::vector<NamedTensor> outputs = evaluate_once(o, read_feeds(o.inputs));
   if (!o.out.empty()) write_npz(o.out, outputs);
   nlohmann::ordered_json json = {{"outputs", nlohmann::ordered_json::object()}};
   for (const NamedTensor& t : outputs) {
@@ -66,6 +63,7 @@ int run(const Options& o) {
 Action setup(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file or RUN folder")->required();
+  app.add_option("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
   app.add_option("--input", o->inputs, "NAME=FILE.npy, once for each input")
       ->allow_extra_args(false);
   app.add_option("--random", o->random, "Seed of random values for the inputs not given");

@@ -46,11 +46,15 @@ double flops_of(const Program& p, const std::vector<double>& kernels,
 
 }  // namespace
 
+std::vector<double> kernel_flops(const Program& p) {
+  std::vector<double> flops;
+  for (const Kernel& k : p.kernels) flops.push_back(flops_of(k));
+  return flops;
+}
+
 Work count_work(const Program& p) {
-  std::vector<double> kernels;
-  for (const Kernel& k : p.kernels) kernels.push_back(flops_of(k));
   Work w;
-  w.flops = flops_of(p, kernels, p.plan.steps);
+  w.flops = flops_of(p, kernel_flops(p), p.plan.steps);
   for (const Buffer& b : p.plan.buffers)
     if (b.kind != BufferKind::Arena) w.bytes += static_cast<double>(b.bytes);
   return w;

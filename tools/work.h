@@ -13,5 +13,7 @@ struct Work {
 // Counted from kernels and trip counts. Index arithmetic, loads, casts and selects are no flops;
 // of an `if` the first branch counts, of a `while` one iteration.
 Work count_work(const Program& p);
+// The flops of one call of each kernel.
+std::vector<double> kernel_flops(const Program& p);
 
 }  // namespace lathe::tools

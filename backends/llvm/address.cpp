@@ -116,9 +116,8 @@ Value* Emitter::index_vector(const IndexExpr& e, int row, int part) {
   return out;
 }
 
-// Adds the terms that become known at `level` to the slot's pointer.
-void Emitter::advance(Slot& s, int level) {
-  const auto l = static_cast<size_t>(level);
+// The sum of the terms of the offset that become known at `level`; null where there are none.
+Value* Emitter::terms_at(const Slot& s, int level) {
   const size_t ivs = k_.par.size() + k_.red.size();
   Value* sum = nullptr;
   for (const IndexTerm& t : s.offset.terms) {
@@ -129,17 +128,38 @@ void Emitter::advance(Slot& s, int level) {
     if (t.coefficient != 1) v = b_.CreateMul(v, i64(t.coefficient));
     sum = sum ? b_.CreateAdd(sum, v) : v;
   }
+  return sum;
+}
+
+// Adds the terms that become known at `level` to the slot's pointer.
+void Emitter::advance(Slot& s, int level) {
+  const auto l = static_cast<size_t>(level);
+  if (s.guarded_from >= level) s.guarded_from = -1;
+  Value* sum = terms_at(s, level);
   if (level == 0 && !s.redirected)
     s.root = b_.CreateLoad(b_.getPtrTy(), b_.CreateConstGEP1_64(b_.getPtrTy(), args_,
                                                                 static_cast<uint64_t>(s.operand)));
-  Value* before = level == 0 ? s.root : s.pointer[l - 1];
   llvm::Type* element = ops_.memory_type(k_.operands[static_cast<size_t>(s.operand)].dtype);
+  if (s.guarded_from >= 0) {
+    for (std::vector<Value*>& pointer : s.row_pointer)
+      pointer[l] = sum ? b_.CreateGEP(element, pointer[l - 1], sum) : pointer[l - 1];
+    return;
+  }
+  Value* before = level == 0 ? s.root : s.pointer[l - 1];
   s.pointer[l] = sum ? b_.CreateGEP(element, before, sum) : before;
 }
 
 // `lane` counts from the first lane of the tile's first part.
 Value* Emitter::address(const Slot& s, int level, int row, int lane) {
   const size_t ivs = k_.par.size() + k_.red.size();
+  llvm::Type* element = ops_.memory_type(k_.operands[static_cast<size_t>(s.operand)].dtype);
+  if (s.guarded_from >= 0 && level > s.guarded_from) {  // the rest is in the row's pointer
+    int64_t constant = s.offset.coefficient(tile_.vec) * lane;
+    for (const IndexTerm& t : s.offset.terms)
+      constant += t.coefficient * shifts_[static_cast<size_t>(t.symbol)];
+    Value* pointer = s.row_pointer[static_cast<size_t>(row)][static_cast<size_t>(level)];
+    return constant == 0 ? pointer : b_.CreateGEP(element, pointer, i64(constant));
+  }
   int64_t constant = s.offset.constant + s.row_coefficient * row + s.vec_coefficient * lane;
   Value* sum = nullptr;
   const auto add = [&](Value* v, int64_t coefficient) {
@@ -163,7 +183,6 @@ Value* Emitter::address(const Slot& s, int level, int row, int lane) {
                         : b_.CreateZExtOrTrunc(v, b_.getInt64Ty());
     add(v, t.stride);
   }
-  llvm::Type* element = ops_.memory_type(k_.operands[static_cast<size_t>(s.operand)].dtype);
   Value* pointer = s.pointer[static_cast<size_t>(level)];
   if (sum) pointer = b_.CreateGEP(element, pointer, sum);
   return constant == 0 ? pointer : b_.CreateGEP(element, pointer, i64(constant));

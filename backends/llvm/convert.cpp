@@ -1,4 +1,6 @@
 // Conversions between types, and between a value and its form in memory.
+#include <cmath>
+
 #include "backends/llvm/scalar_ops.h"
 
 namespace lathe::codegen {
@@ -16,15 +18,43 @@ Value* ScalarOps::cast(Value* v, DType from, DType to) {
   if (is_float(a) && is_float(z))
     return round_to_storage(a == DType::f64 ? b_.CreateFPTrunc(v, out) : b_.CreateFPExt(v, out),
                             to);
-  if (is_float(a))
-    return b_.CreateIntrinsic(
-        is_signed(z) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
-        {out, v->getType()}, {v});
+  if (is_float(a)) return float_to_integer(v, a, z);
   if (is_float(z)) {
     Value* f = is_signed(a) ? b_.CreateSIToFP(v, out) : b_.CreateUIToFP(v, out);
     return round_to_storage(f, to);
   }
   return is_signed(a) ? b_.CreateSExtOrTrunc(v, out) : b_.CreateZExtOrTrunc(v, out);
+}
+
+// LLVM takes the saturating intrinsics of a vector apart into its elements, which costs several
+// times what the values themselves do; so out-of-range values are replaced, then all converted.
+Value* ScalarOps::float_to_integer(Value* v, DType from, DType to) {
+  const bool sign = is_signed(to);
+  llvm::Type* out = shaped(v, type(to));
+  if (lanes_of(v) == 1)
+    return b_.CreateIntrinsic(sign ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
+                              {out, v->getType()}, {v});
+  const int bits = 8 * info(to).bytes, digits = sign ? bits - 1 : bits;
+  const int precision = from == DType::f64 ? 53 : 24;
+  const auto number = [&](double x) { return llvm::ConstantFP::get(v->getType(), x); };
+  Value* least = number(sign ? -std::ldexp(1.0, digits) : 0.0);
+  Value* x = b_.CreateSelect(b_.CreateFCmpUNO(v, v), number(0), v);
+  x = b_.CreateSelect(b_.CreateFCmpOGT(x, least), x, least);
+  const auto convert = [&](Value* inside) {
+    llvm::Type* wide = bits < 32 ? shaped(v, b_.getInt32Ty()) : out;
+    Value* i = sign || bits < 32 ? b_.CreateFPToSI(inside, wide) : b_.CreateFPToUI(inside, wide);
+    return b_.CreateTrunc(i, out);
+  };
+  if (digits <= precision) {  // the largest integer is a number of this type
+    Value* most = number(std::ldexp(1.0, digits) - 1);
+    return convert(b_.CreateSelect(b_.CreateFCmpOLT(x, most), x, most));
+  }
+  Value* beyond = b_.CreateFCmpOGE(x, number(std::ldexp(1.0, digits)));
+  Value* inside = convert(b_.CreateSelect(beyond, number(0), x));
+  const auto wide = static_cast<unsigned>(bits);
+  const llvm::APInt most =
+      sign ? llvm::APInt::getSignedMaxValue(wide) : llvm::APInt::getMaxValue(wide);
+  return b_.CreateSelect(beyond, llvm::ConstantInt::get(out, most), inside);
 }
 
 Value* ScalarOps::round_to_storage(Value* v, DType t) {

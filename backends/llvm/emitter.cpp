@@ -83,6 +83,8 @@ void Emitter::enter(int level, Region region) {
         c.values.push_back(guard(static_cast<GuardId>(g), r, p));
   }
   for (ScalarId id = first; id < last; ++id)
+    if (k_.body[static_cast<size_t>(id)].op == Scalar::Load) guard_early(id, level, region);
+  for (ScalarId id = first; id < last; ++id)
     if (level_of(a_.instrs[static_cast<size_t>(id)], region) == level && id != deferred_) emit(id);
 }
 

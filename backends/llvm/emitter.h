@@ -92,6 +92,10 @@ class Emitter {
     llvm::Value* root = nullptr;
     bool redirected = false;
     std::vector<llvm::Value*> pointer;  // by level
+    // Where all guards are known outside of the innermost loops, the choice between the operand and
+    // zeros is made there, for every row: pointers from that level on, [row][level].
+    int guarded_from = -1;
+    std::vector<std::vector<llvm::Value*>> row_pointer;
   };
 
   // emitter.cpp
@@ -110,6 +114,8 @@ class Emitter {
   Slot slot_of(const Access& a) const;
   void derive(int level);
   void advance(Slot& s, int level);
+  llvm::Value* terms_at(const Slot& s, int level);
+  void guard_early(ScalarId load, int level, Region region);
   llvm::Value* index(const IndexExpr& e, int row, int lane);
   llvm::Value* index_vector(const IndexExpr& e, int row, int part);
   llvm::Value* floor_div(llvm::Value* v, int64_t divisor, Range range);
@@ -123,8 +129,8 @@ class Emitter {
     llvm::Value* vector = nullptr;
   };
   Condition condition(const std::vector<GuardId>& guards, int row, int part);
-  llvm::Value* guarded(llvm::Value* pointer, llvm::Value* condition);
-  llvm::Value* zeros();
+  llvm::Value* guarded(llvm::Value* pointer, llvm::Value* condition, int64_t bytes = 8 * kLanes);
+  llvm::Value* zeros(int64_t bytes);
   bool maskable(DType t) const;
   llvm::Value* tile_mask(int part);
   llvm::Value* load(ScalarId id, int row, int part, bool vector);

@@ -27,18 +27,52 @@ Emitter::Condition Emitter::condition(const std::vector<GuardId>& guards, int ro
 }
 
 // Where a guard is false the load reads zeros of our own instead: no branch, and no access to
-// memory that may not exist.
-Value* Emitter::guarded(Value* pointer, Value* condition) {
-  return condition ? b_.CreateSelect(condition, pointer, zeros()) : pointer;
+// memory that may not exist. `bytes`: how far loads reach from the pointer.
+Value* Emitter::guarded(Value* pointer, Value* condition, int64_t bytes) {
+  return condition ? b_.CreateSelect(condition, pointer, zeros(bytes)) : pointer;
 }
 
-Value* Emitter::zeros() {
-  if (auto* g = module_.getNamedGlobal("lathe.zeros")) return g;
-  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), 8 * kLanes);
-  auto* g = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::InternalLinkage,
-                                     llvm::Constant::getNullValue(type), "lathe.zeros");
+// Not constant, so that the object file holds its size only.
+Value* Emitter::zeros(int64_t bytes) {
+  const std::string symbol = fmt::format("lathe.zeros{}", bytes);
+  if (auto* g = module_.getNamedGlobal(symbol)) return g;
+  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), static_cast<uint64_t>(bytes));
+  auto* g = new llvm::GlobalVariable(module_, type, false, llvm::GlobalValue::InternalLinkage,
+                                     llvm::Constant::getNullValue(type), symbol);
   g->setAlignment(llvm::Align(64));
   return g;
+}
+
+// Precondition: what `level` enters of the slot's pointer and guards has been emitted.
+void Emitter::guard_early(ScalarId load, int level, Region region) {
+  constexpr int64_t kMostZeros = 1 << 16;  // bytes
+  const Instr& in = k_.body[static_cast<size_t>(load)];
+  Slot& s = slots_[static_cast<size_t>(load)];
+  if (in.guards.empty() || s.redirected || !in.access.indirect.empty()) return;
+  int known = 0;
+  for (GuardId g : in.guards) {
+    const IvSet set = a_.guards[static_cast<size_t>(g)];
+    if (by_part(set) && tile_.lanes > 1) return;
+    known = std::max(known, level_of(set, region));
+  }
+  if (known != level || level_of(a_.instrs[static_cast<size_t>(load)], region) <= level) return;
+  const auto ivs = static_cast<SymbolId>(k_.par.size() + k_.red.size());
+  const int64_t bytes = byte_size(k_.operands[static_cast<size_t>(s.operand)].dtype);
+  int64_t span = 8 * kLanes;
+  for (const IndexTerm& t : s.offset.terms) {
+    if (t.symbol == tile_.vec && t.coefficient > 0) span += t.coefficient * tile_.width() * bytes;
+    if (level_of(a_.symbols[static_cast<size_t>(t.symbol)], region) <= level) continue;
+    const int64_t reach = t.coefficient * a_.ranges[static_cast<size_t>(t.symbol)].high * bytes;
+    if (t.symbol >= ivs || reach < 0 || reach > kMostZeros) return;
+    span += reach;
+  }
+  if (span > kMostZeros) return;
+  s.guarded_from = level;
+  s.row_pointer.assign(static_cast<size_t>(tile_.rows),
+                       std::vector<Value*>(static_cast<size_t>(kMaxIvs)));
+  for (int r = 0; r < tile_.rows; ++r)
+    s.row_pointer[static_cast<size_t>(r)][static_cast<size_t>(level)] =
+        guarded(address(s, level, r, 0), condition(in.guards, r, 0).scalar, span);
 }
 
 // Whether the target has masked vector accesses for elements of `t`.
@@ -84,7 +118,8 @@ Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
   const DType t = k_.operands[static_cast<size_t>(slot.operand)].dtype;
   const int level =
       level_of(a_.instrs[static_cast<size_t>(id)], id < k_.pre ? Region::Pre : Region::Post);
-  Condition c = condition(in.guards, row, part);
+  Condition c;
+  if (slot.guarded_from < 0) c = condition(in.guards, row, part);
   Value* v = nullptr;
   if (!vector) {
     Value* pointer = guarded(address(slot, level, row, part * tile_.lanes), c.scalar);

@@ -47,6 +47,7 @@ class ScalarOps {
   llvm::Value* scalef(llvm::Value* x, llvm::Value* n);
   llvm::Value* remainder(llvm::Value* a, llvm::Value* b);
   llvm::Function* remainder_function(llvm::Type* t);
+  llvm::Value* float_to_integer(llvm::Value* v, DType from, DType to);
   llvm::Value* half_to_float(llvm::Value* bits);
   llvm::Value* float_to_half(llvm::Value* v);
   llvm::Value* float_to_bf16(llvm::Value* v);

@@ -31,16 +31,7 @@ Expr not_positive(const Expr& x) { return le(x, full_like(x, 0)); }
 // min(x, 0), with derivative 1 at 0.
 Expr negative_part(const Expr& x) { return select(not_positive(x), x, full_like(x, 0)); }
 
-// Abramowitz and Stegun 7.1.26; the absolute error is below 1.5e-7.
-Expr erf(const Expr& x) {
-  constexpr double a[] = {0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429};
-  const Expr t = 1.0 / (abs(x) * 0.3275911 + 1.0);
-  Expr polynomial = t * a[4];
-  for (int k = 3; k >= 0; --k) polynomial = (polynomial + a[k]) * t;
-  const Expr positive = 1.0 - polynomial * exp(neg(x * x));
-  return select(not_positive(x), neg(positive), positive);
-}
-
+// x Phi(x). In f32 the error is below 1.5e-7, of large results relative to them.
 Expr gelu(const Expr& x) { return x * 0.5 * (erf(x * (std::numbers::sqrt2 / 2)) + 1.0); }
 
 // x - max along the axis: what both softmax forms exponentiate.

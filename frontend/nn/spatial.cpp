@@ -56,30 +56,43 @@ WindowAttrs window_attrs(const Expr& x, Pair kernel, Pair strides, Pair dilation
   return a;
 }
 
-// patches [N,C,H,W,h,w] with kernel [h,w,C/groups,F] gives [N,H,W,F].
-Expr contract(const Expr& patches, const Expr& kernel, int64_t groups) {
-  if (groups == 1)
-    return dot_general(
-        patches, kernel,
-        {.lhs_contract = {1, 4, 5}, .rhs_contract = {2, 0, 1}, .dtype = kernel.dtype()});
-  std::vector<Dim> split = patches.shape().dims();
-  const int64_t channels = split[1].value() / groups;
-  const int64_t filters = kernel.shape()[3].value() / groups;
-  split[1] = channels;
-  split.insert(split.begin() + 1, Dim(groups));
-  std::vector<Dim> kernel_split = kernel.shape().dims();
-  kernel_split[3] = filters;
-  kernel_split.insert(kernel_split.begin() + 3, Dim(groups));
-  const Expr y = dot_general(reshape(patches, Shape(split)), reshape(kernel, Shape(kernel_split)),
+// x with its channels apart by groups, last but for the two spatial axes: [N,G,C/G,H,W]. The split
+// comes first: a reshape of x itself costs nothing.
+Expr grouped_channels(const Expr& x, Layout layout, int64_t groups) {
+  std::vector<Dim> split = x.shape().dims();
+  const int64_t axis = layout == Layout::ChannelsFirst ? 1 : 3;
+  split[static_cast<size_t>(axis)] = split[static_cast<size_t>(axis)].value() / groups;
+  split.insert(split.begin() + axis, Dim(groups));
+  const Expr y = reshape(x, Shape(split));
+  return layout == Layout::ChannelsFirst ? y : transpose(y, {0, 3, 4, 1, 2});
+}
+
+// Patches [N,C,H,W,h,w] with kernel [h,w,C,F] give [N,H,W,F].
+Expr contract(const Expr& patches, const Expr& kernel) {
+  return dot_general(
+      patches, kernel,
+      {.lhs_contract = {1, 4, 5}, .rhs_contract = {2, 0, 1}, .dtype = kernel.dtype()});
+}
+
+// Patches [N,G,C/G,H,W,h,w] with kernel [h,w,C/G,F] give [N,H,W,G,F/G].
+Expr contract_groups(const Expr& patches, const Expr& kernel, int64_t groups) {
+  std::vector<Dim> split = kernel.shape().dims();
+  split[3] = split[3].value() / groups;
+  split.insert(split.begin() + 3, Dim(groups));
+  const Expr y = dot_general(patches, reshape(kernel, Shape(split)),
                              {.lhs_batch = {1},
                               .rhs_batch = {3},
                               .lhs_contract = {2, 5, 6},
                               .rhs_contract = {2, 0, 1},
                               .dtype = kernel.dtype()});
-  const Expr last = transpose(y, {1, 2, 3, 0, 4});  // from [groups,N,H,W,F/groups]
-  std::vector<Dim> merged(last.shape().begin(), last.shape().begin() + 3);
-  merged.emplace_back(groups * filters);
-  return reshape(last, Shape(std::move(merged)));
+  return transpose(y, {1, 2, 3, 0, 4});  // from [G,N,H,W,F/G]
+}
+
+// [N,H,W,G,F/G] to [N,H,W,F].
+Expr merge_groups(const Expr& y, int64_t filters) {
+  std::vector<Dim> merged(y.shape().begin(), y.shape().begin() + 3);
+  merged.emplace_back(filters);
+  return reshape(y, Shape(std::move(merged)));
 }
 
 }  // namespace
@@ -100,9 +113,17 @@ Expr Network::conv2d(const Expr& x, int64_t filters, Pair kernel_size, const Con
   const Expr kernel =
       parameter(layer, "kernel", {kernel_size[0], kernel_size[1], channels / o.groups, filters},
                 o.kernel, o.trainable);
-  Expr y = contract(windows(image, window), kernel, o.groups);
-  if (o.use_bias) y = y + parameter(layer, "bias", {filters}, o.bias, o.trainable);
+  const bool grouped = o.groups > 1;
+  Expr y = grouped ? contract_groups(windows(grouped_channels(x, o.layout, o.groups), window),
+                                     kernel, o.groups)
+                   : contract(windows(image, window), kernel);
+  // Bias and activation act on the groups apart, in the kernel of the products.
+  if (o.use_bias) {
+    const Expr bias = parameter(layer, "bias", {filters}, o.bias, o.trainable);
+    y = y + (grouped ? lathe::reshape(bias, Shape{o.groups, filters / o.groups}) : bias);
+  }
   y = activate(o.activation, y);
+  if (grouped) y = merge_groups(y, filters);
   return o.layout == Layout::ChannelsFirst ? transpose(y, {0, 3, 1, 2}) : y;
 }
 

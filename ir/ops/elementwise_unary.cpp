@@ -1,5 +1,6 @@
 // Elementwise ops of one operand, and cast.
 #include <cmath>
+#include <numbers>
 
 #include "ir/ops/elementwise.h"
 
@@ -122,6 +123,15 @@ LATHE_OP(cos, {.name = "cos",
                .eval = eval_unary<Takes::Float, [](double x) { return std::cos(x); }>,
                .lower = lower_unary<Scalar::Cos>,
                .vjp = [](Vjp& v) { v.give(0, neg(v.g() * sin(v.in(0)))); }});
+
+LATHE_OP(erf, {.name = "erf",
+               .infer = infer_same<Takes::Float>,
+               .eval = eval_unary<Takes::Float, [](double x) { return std::erf(x); }>,
+               .lower = lower_unary<Scalar::Erf>,
+               .vjp = [](Vjp& v) {
+                 const double slope = 2 / std::sqrt(std::numbers::pi);  // at 0
+                 v.give(0, v.g() * exp(neg(v.in(0) * v.in(0))) * slope);
+               }});
 
 LATHE_OP(logical_not, {.name = "logical_not",
                        .infer = infer_same<Takes::Bool>,

@@ -1,12 +1,56 @@
 #include "tests/support/graph_gen.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
 
-#include "ir/expr.h"
+#include "ir/op.h"
+#include "tests/support/op_cases.h"
 #include "tests/support/random.h"
 
 namespace lathe {
 namespace {
+
+// A row of the case table that is one elementwise op on inputs of one shape.
+struct ElementwiseRow {
+  OpId op = {};
+  Attrs attrs;
+  std::vector<DType> operands;
+  std::vector<Domain> domains;
+  bool smooth = false;  // off kinks, what is computed (and so rounded) may go in
+};
+using RowsByOp = std::map<OpId, std::vector<ElementwiseRow>>;
+
+bool half_precision(DType t) { return is_float(t) && byte_size(t) == 2; }
+
+std::optional<ElementwiseRow> elementwise_row(const OpCase& c) {
+  const Graph g = build_case(c);
+  const Node& n = g.nodes().back();
+  if (n.op != c.op || g.nodes().size() != g.inputs().size() + 1) return std::nullopt;
+  ElementwiseRow row{c.op, n.attrs, {}, c.domains, c.differentiable};
+  row.domains.resize(n.operands.size());
+  // No error bound covers a value that is rounded to 16 bits here and there.
+  bool fits = n.operands.size() == g.inputs().size() && !half_precision(n.types[0].dtype);
+  for (size_t k = 0; fits && k < n.operands.size(); ++k) {
+    const TensorType& type = g.type(n.operands[k]);
+    fits = n.operands[k] == g.inputs()[k].value && type.rank() > 0 &&
+           type.shape == n.types[0].shape && !half_precision(type.dtype);
+    row.operands.push_back(type.dtype);
+  }
+  return fits ? std::optional(row) : std::nullopt;
+}
+
+const RowsByOp& elementwise_rows(bool smooth) {
+  static const std::array<RowsByOp, 2> rows = [] {
+    std::array<RowsByOp, 2> all;
+    for (const OpCase& c : op_cases())
+      if (op_def(c.op).cls == OpClass::Elementwise)
+        if (const auto row = elementwise_row(c)) all[row->smooth ? 1 : 0][c.op].push_back(*row);
+    return all;
+  }();
+  return rows[smooth ? 1 : 0];
+}
 
 class GraphGenerator {
  public:
@@ -20,9 +64,9 @@ class GraphGenerator {
     // The last value and one more, so that values have several users.
     graph_.add_output("last", values_.back().value);
     graph_.add_output("other", pick().value);
-    RandomGraph out{graph_, {}};
-    for (const GraphInput& in : graph_.inputs()) out.inputs.push_back(fill(in.type));
-    return out;
+    OpCase drawn;
+    drawn.domains = domains_;
+    return {graph_, sample_inputs(graph_, drawn, random_.next())};
   }
 
  private:
@@ -34,18 +78,11 @@ class GraphGenerator {
     return dims;
   }
 
-  Expr float_input(const Dims& dims) {
-    return input(graph_, fmt::format("x{}", graph_.inputs().size()), {DType::f32, Shape(dims)});
+  Expr new_input(DType t, const Shape& shape, const Domain& domain = {}) {
+    domains_.push_back(domain);
+    return input(graph_, fmt::format("x{}", graph_.inputs().size()), {t, shape});
   }
-
-  Tensor fill(const TensorType& type) {
-    Tensor t = Tensor::empty(type.dtype, type.shape.static_dims());
-    for (int64_t i = 0; i < t.size(); ++i) {
-      if (is_float(type.dtype)) t.set(i, static_cast<double>(random_.below(4001)) / 1000 - 2);
-      else t.set_int(i, random_.below(7) - 1);
-    }
-    return t;
-  }
+  Expr float_input(const Dims& dims) { return new_input(DType::f32, Shape(dims)); }
 
   Expr pick() { return random_.pick(values_); }
   Dims dims(const Expr& x) { return x.shape().static_dims(); }
@@ -65,30 +102,66 @@ class GraphGenerator {
     return float_input(dims(x));
   }
 
-  Expr unary(const Expr& x) {
-    switch (random_.below(9)) {
-      case 0: return tanh(x);
-      case 1: return sigmoid(x);
-      case 2: return exp(min(x, 1.0));
-      case 3: return sqrt(abs(x) + 0.25);
-      case 4: return neg(x);
-      case 5: return sin(x);
-      case 6: return log(abs(x) + 0.5);
-      case 7: return max(x, 0.0);
-      default: return x * 0.5 + 0.125;
-    }
+  // An op of the case table on x and others of its shape.
+  Expr elementwise(const Expr& x) {
+    const ElementwiseRow& row = pick_row();
+    std::vector<Value> operands;
+    for (size_t k = 0; k < row.operands.size(); ++k)
+      operands.push_back(operand(row, k, k == 0 ? x : partner(x)).value);
+    return as_float({&graph_, graph_.add(row.op, std::move(operands), row.attrs)});
   }
 
-  Expr binary(const Expr& x) {
-    const Expr y = partner(x);
-    switch (random_.below(6)) {
-      case 0: return x + y;
-      case 1: return x - y;
-      case 2: return tanh(x) * y;
-      case 3: return max(x, y);
-      case 4: return select(lt(x, y), x, y * 0.5);
-      default: return x / (abs(y) + 1.0);
+  // First the op, or casts, which have most rows, would be most of the graph.
+  const ElementwiseRow& pick_row() {
+    const auto& rows = elementwise_rows(random_.percent(80));
+    const size_t op = static_cast<size_t>(random_.below(std::ssize(rows)));
+    return random_.pick(std::next(rows.begin(), static_cast<std::ptrdiff_t>(op))->second);
+  }
+
+  Expr operand(const ElementwiseRow& row, size_t k, const Expr& x) {
+    const DType t = row.operands[k];
+    if (is_float(t) && row.smooth) return cast(within(piece(row.domains[k]), x), t);
+    if (!is_float(t) && random_.percent(50))
+      for (const Expr& e : exact_)
+        if (e.dtype() == t && e.shape() == x.shape()) return e;
+    return new_input(t, x.shape(), row.domains[k]);
+  }
+
+  // A part of the domain without kinks.
+  Domain piece(const Domain& d) {
+    if (d.away == 0) return d;
+    // Without a period zero is the only kink.
+    const double period = d.period == 0 ? 2 * std::max(-d.low, d.high) : d.period;
+    const auto first = static_cast<int64_t>(std::floor(d.low / period));
+    const auto last = static_cast<int64_t>(std::ceil(d.high / period));
+    std::vector<Domain> pieces;
+    for (int64_t k = first; k < last; ++k) {
+      const double low = std::max(d.low, static_cast<double>(k) * period + d.away);
+      const double high = std::min(d.high, static_cast<double>(k + 1) * period - d.away);
+      if (low <= high) pieces.push_back({low, high});
     }
+    return random_.pick(pieces);
+  }
+
+  // x brought into [low, high] by a map that does not enlarge errors; at times a number instead.
+  Expr within(const Domain& d, const Expr& x) {
+    if (random_.percent(10)) return full_like(x, random_.uniform(d.low, d.high));
+    if (d.high - d.low <= 4 && random_.percent(50)) return sigmoid(x) * (d.high - d.low) + d.low;
+    return min(max(x, d.low), d.high);
+  }
+
+  // Integers and booleans are exact on every rung; their last digits go on as floats.
+  Expr as_float(const Expr& x) {
+    if (is_float(x.dtype())) return cast(x, DType::f32);
+    exact_.push_back(x);
+    if (x.dtype() == DType::boolean) return cast(x, DType::f32);
+    return cast(rem(x, full_like(x, 17)), DType::f32) * 0.125;
+  }
+
+  // Continuous, so that the reference may find the other way round what rounding made equal.
+  Expr choice(const Expr& x) {
+    const Expr y = partner(x);
+    return select(lt(x, y), x - y, (y - x) * 0.5);
   }
 
   Expr view(const Expr& x) {
@@ -147,8 +220,7 @@ class GraphGenerator {
 
   Expr indexed(const Expr& x) {
     const auto count = 1 + random_.below(6);
-    const Expr at =
-        input(graph_, fmt::format("i{}", graph_.inputs().size()), {DType::i32, Shape{Dim(count)}});
+    const Expr at = new_input(DType::i32, Shape{Dim(count)}, {-1, 5});
     const int64_t axis = axis_of(x);
     const Expr taken = gather(x, at, axis);
     return random_.below(2) == 0 ? taken : scatter_add(x, at, taken * 0.5, axis);
@@ -167,9 +239,10 @@ class GraphGenerator {
     return matmul(patches, float_input({w.kernel[0], 3}));
   }
 
-  // h' = tanh(h @ w + x_t) over the leading axis.
+  // h' = tanh(h @ w + x_t) over the leading axis. With larger weights it would be chaotic, and
+  // every rounding would grow with the steps.
   Expr recurrent(const Expr& x) {
-    if (x.rank() != 2) return unary(x);
+    if (x.rank() != 2) return elementwise(x);
     const int64_t width = dims(x)[1];
     Graph body("step");
     const Expr h = input(body, "h", {DType::f32, Shape{Dim(1), Dim(width)}});
@@ -179,8 +252,10 @@ class GraphGenerator {
     body.add_output("h", next.value);
     body.add_output("y", squeeze(next, 0).value);
     const Expr start = full(graph_, {DType::f32, Shape{Dim(1), Dim(width)}}, 0);
-    return scan(graph_, std::make_shared<const Graph>(std::move(body)), {start}, {x},
-                {float_input({width, width})}, dims(x)[0], random_.below(2) == 1)[1];
+    const double limit = 1 / static_cast<double>(width);
+    const Expr weights = new_input(DType::f32, w.shape(), {-limit, limit});
+    return scan(graph_, std::make_shared<const Graph>(std::move(body)), {start}, {x}, {weights},
+                dims(x)[0], random_.below(2) == 1)[1];
   }
 
   void grow() {
@@ -188,13 +263,13 @@ class GraphGenerator {
     switch (random_.below(12)) {
       case 0:
       case 1:
-      case 2: return push(unary(x));
+      case 2:
       case 3:
-      case 4:
-      case 5: return push(binary(x));
+      case 4: return push(elementwise(x));
+      case 5: return push(choice(x));
       case 6:
       case 7: return push(view(x));
-      case 8: return push(x.rank() > 1 ? reduce(x) : unary(x));
+      case 8: return push(x.rank() > 1 ? reduce(x) : elementwise(x));
       case 9: return push(contract(x));
       case 10: return push(random_.below(2) == 0 ? indexed(x) : windowed(x));
       default: return push(recurrent(x));
@@ -203,7 +278,9 @@ class GraphGenerator {
 
   Random random_;
   Graph graph_{"random"};
-  std::vector<Expr> values_;
+  std::vector<Domain> domains_;  // of the inputs
+  std::vector<Expr> values_;     // f32
+  std::vector<Expr> exact_;      // integers and booleans
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Random kernels: every core, type and kind of access that the verifier admits, at sizes that make
-// vectors, tails and tiles all happen (extents 1 to 70, a few thousand points).
+// Random kernels: every core, type, scalar (after expansion) and kind of access that the verifier
+// admits, at sizes that make vectors, tails and tiles all happen (extents 1 to 70, a few thousand
+// points).
 #pragma once
 
 #include <vector>

@@ -81,15 +81,21 @@ std::string compare(const Tensor& got, const Tensor& base, Isa isa, double toler
 
 }  // namespace
 
+std::string compare_with_reference(const std::vector<Tensor>& results,
+                                   const std::vector<Tensor>& reference, double tolerance) {
+  for (size_t k = 0; k < results.size(); ++k) {
+    const double d = distance(results[k], reference[k]);
+    if (!(d <= tolerance + precision(results[k].dtype())))
+      return fmt::format("{} from the reference in output {}", d, k);
+  }
+  return {};
+}
+
 std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance,
                          bool every_isa) {
-  const std::vector<Tensor> reference = evaluate(g, inputs);
   const std::vector<Tensor> base = run_on(g, inputs, rungs(every_isa)[0])[0];
-  for (size_t k = 0; k < base.size(); ++k) {
-    const double d = distance(base[k], reference[k]);
-    if (!(d <= tolerance + precision(base[k].dtype())))
-      return fmt::format("interpreter is {} from the reference in output {}", d, k);
-  }
+  const std::string far = compare_with_reference(base, evaluate(g, inputs), tolerance);
+  if (!far.empty()) return "interpreter is " + far;
   for (const Rung& rung : rungs(every_isa)) {
     const auto results = run_on(g, inputs, rung);
     for (size_t t = 0; t < results.size(); ++t)

@@ -16,6 +16,11 @@ namespace lathe {
 std::string climb_ladder(const Graph& g, const std::vector<Tensor>& inputs, double tolerance,
                          bool every_isa = true);
 
+// What sets the results apart from those of reference evaluation by more than `tolerance` (as
+// above; 16-bit floats may round the other way besides); empty if nothing does.
+std::string compare_with_reference(const std::vector<Tensor>& results,
+                                   const std::vector<Tensor>& reference, double tolerance);
+
 // g with the gradients of the sum of its float outputs with respect to all float inputs.
 Graph with_gradients(const Graph& g);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,15 @@ struct Domain {
   double period = 0;  // 0: only from zero
 };
 
+// What an expanded scalar reaches over all its operands: the largest |result - exact| in units in
+// the last place of f32 and of f64.
+struct Accuracy {
+  long double (*exact)(long double x, long double y) = nullptr;  // of one operand: without y
+  double f32 = 0, f64 = 0;
+  double f64_growth = 0;  // added to f64 for each unit of |log exact|
+  double limit = std::numeric_limits<double>::infinity();  // of |x|; nothing is said beyond
+};
+
 struct OpCase {
   OpId op;
   std::string name;  // "pad/interior"
@@ -28,6 +38,7 @@ struct OpCase {
   std::vector<Domain> domains = {};  // of the inputs in order; the default for those not listed
   double tolerance = 1e-5;           // relative, of compiled against reference results
   bool differentiable = true;        // gradients are to be checked against differences
+  Accuracy accuracy = {};            // stated in the f32 and f64 rows of expanded scalars
 };
 
 const std::vector<OpCase>& op_cases();

@@ -1,4 +1,6 @@
 // Rows for scan, while_loop, if_else and composite.
+#include <numbers>
+
 #include "tests/support/op_cases.h"
 
 namespace lathe {
@@ -156,6 +158,16 @@ void add_composite_rows(std::vector<OpCase>& cases) {
                    [softmax](Graph& g, const Dim& n) -> std::vector<Expr> {
                      return composite(g, "softmax", softmax(n), {in(g, {n, 5})});
                    }});
+  const auto gelu = [](const Dim& n) {
+    const auto r = region("gelu");
+    const Expr x = in(*r, {n, 37});
+    give(*r, {x * 0.5 * (erf(x * (std::numbers::sqrt2 / 2)) + 1.0)});
+    return r;
+  };
+  cases.push_back(
+      {OpId::composite, "composite/gelu", [gelu](Graph& g, const Dim& n) -> std::vector<Expr> {
+         return composite(g, "gelu", gelu(n), {in(g, {n, 37})});
+       }});
   // A composite inside a scan, and two results of which one is used.
   cases.push_back(
       {OpId::composite, "composite/in_scan", [](Graph& g, const Dim& n) -> std::vector<Expr> {

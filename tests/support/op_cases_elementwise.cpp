@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/op.h"
 #include "tests/support/op_cases.h"
 
 namespace lathe {
@@ -11,6 +12,7 @@ using Cases = std::vector<OpCase>;
 using Unary = Expr (*)(const Expr&);
 using Binary = Expr (*)(const Expr&, const Expr&);
 using Outputs = std::vector<Expr>;
+using Real = long double;
 
 // A row of 37 is a few vectors and a tail for every vector width.
 constexpr int kRow = 37;
@@ -27,25 +29,28 @@ double tolerance_of(DType t) {
   return t == DType::f64 ? 1e-12 : 1e-5;
 }
 
-void add_unary(Cases& cases, OpId op, const std::string& name, Unary f, Domain domain = {}) {
+std::string name_of(OpId op) { return std::string(op_def(op).name); }
+
+void add_unary(Cases& cases, OpId op, Unary f, Domain domain = {}, Accuracy accuracy = {}) {
   for (DType t : {DType::f32, DType::f64, DType::f16, DType::bf16})
     cases.push_back(
         {.op = op,
-         .name = fmt::format("{}/{}", name, lathe::name(t)),
+         .name = fmt::format("{}/{}", op_def(op).name, name(t)),
          .build = [f, t](Graph& g, const Dim& n) -> Outputs { return {f(in(g, {n, kRow}, t))}; },
          .domains = {domain},
          .tolerance = tolerance_of(t),
-         .differentiable = byte_size(t) >= 4});
+         .differentiable = byte_size(t) >= 4,
+         .accuracy = byte_size(t) >= 4 ? accuracy : Accuracy{}});
   cases.push_back({op,
-                   name + "/scalar",
+                   name_of(op) + "/scalar",
                    [f](Graph& g, const Dim&) -> Outputs { return {f(in(g, {}))}; },
                    {domain}});
 }
 
-void add_binary(Cases& cases, OpId op, const std::string& name, Binary f, DType t,
-                std::vector<Domain> domains, bool differentiable) {
+void add_binary(Cases& cases, OpId op, Binary f, DType t, std::vector<Domain> domains,
+                bool differentiable, const char* what = "") {
   cases.push_back({.op = op,
-                   .name = fmt::format("{}/{}", name, lathe::name(t)),
+                   .name = fmt::format("{}{}/{}", op_def(op).name, what, name(t)),
                    .build = [f, t](Graph& g, const Dim& n) -> Outputs {
                      const Expr a = in(g, {n, kRow}, t);
                      return {f(a, in(g, {n, kRow}, t))};
@@ -55,12 +60,15 @@ void add_binary(Cases& cases, OpId op, const std::string& name, Binary f, DType 
                    .differentiable = differentiable});
 }
 
-void add_float_binary(Cases& cases, OpId op, const std::string& name, Binary f, Domain a = {},
-                      Domain b = {}) {
-  for (DType t : {DType::f32, DType::f64}) add_binary(cases, op, name, f, t, {a, b}, true);
-  for (DType t : {DType::f16, DType::bf16}) add_binary(cases, op, name, f, t, {a, b}, false);
+void add_float_binary(Cases& cases, OpId op, Binary f, Domain a = {}, Domain b = {},
+                      Accuracy accuracy = {}) {
+  for (DType t : {DType::f32, DType::f64}) {
+    add_binary(cases, op, f, t, {a, b}, true);
+    cases.back().accuracy = accuracy;
+  }
+  for (DType t : {DType::f16, DType::bf16}) add_binary(cases, op, f, t, {a, b}, false);
   const auto row = [&](const char* what, auto build) {
-    cases.push_back({op, name + "/" + what, build, {a, b}});
+    cases.push_back({op, name_of(op) + "/" + what, build, {a, b}});
   };
   row("broadcast_row", [f](Graph& g, const Dim& n) -> Outputs {
     const Expr x = in(g, {n, 5, 3});
@@ -76,19 +84,18 @@ void add_float_binary(Cases& cases, OpId op, const std::string& name, Binary f, 
   });
 }
 
-void add_integer_binary(Cases& cases, OpId op, const std::string& name, Binary f, Domain a = {},
-                        Domain b = {}) {
+void add_integer_binary(Cases& cases, OpId op, Binary f, Domain a = {}, Domain b = {}) {
   for (DType t : {DType::i8, DType::u8, DType::i16, DType::u16, DType::i32, DType::u32, DType::i64,
                   DType::u64})
-    add_binary(cases, op, name, f, t, {a, b}, false);
+    add_binary(cases, op, f, t, {a, b}, false);
 }
 
-void add_comparison(Cases& cases, OpId op, const std::string& name, Binary f) {
+void add_comparison(Cases& cases, OpId op, Binary f) {
   // Half of the integers in [-1, 1] are equal; floats are compared with themselves reversed.
-  add_integer_binary(cases, op, name, f, {-1, 1}, {-1, 1});
+  add_integer_binary(cases, op, f, {-1, 1}, {-1, 1});
   for (DType t : {DType::f32, DType::f64, DType::f16})
     cases.push_back({.op = op,
-                     .name = fmt::format("{}/{}", name, lathe::name(t)),
+                     .name = fmt::format("{}/{}", op_def(op).name, name(t)),
                      .build = [f, t](Graph& g, const Dim& n) -> Outputs {
                        const Expr x = in(g, {n, kRow}, t);
                        return {f(x, reverse(x, 1))};
@@ -100,9 +107,9 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // All pairs of the numbers where IEEE arithmetic is special.
-void add_special_values(Cases& cases, OpId op, const std::string& name, Binary f) {
+void add_special_values(Cases& cases, OpId op, Binary f) {
   cases.push_back({.op = op,
-                   .name = name + "/special_values",
+                   .name = name_of(op) + "/special_values",
                    .build = [f](Graph& g, const Dim&) -> Outputs {
                      Tensor values = Tensor::empty(DType::f32, {9});
                      int64_t k = 0;
@@ -117,25 +124,33 @@ void add_special_values(Cases& cases, OpId op, const std::string& name, Binary f
 }
 
 void add_unary_rows(Cases& cases) {
-  add_unary(cases, OpId::neg, "neg", neg);
-  add_unary(cases, OpId::abs, "abs", abs, {-2, 2, 0.1});
-  for (auto [op, name, f] : {std::tuple<OpId, const char*, Unary>{OpId::floor, "floor", floor},
-                             {OpId::ceil, "ceil", ceil}})
-    add_unary(cases, op, name, f, {.low = -9, .high = 9, .away = 0.1, .period = 1});
+  add_unary(cases, OpId::neg, neg);
+  add_unary(cases, OpId::abs, abs, {-2, 2, 0.1});
+  for (auto [op, f] : {std::pair<OpId, Unary>{OpId::floor, floor}, {OpId::ceil, ceil}})
+    add_unary(cases, op, f, {.low = -9, .high = 9, .away = 0.1, .period = 1});
   // Rounding jumps at the halves; whole numbers are avoided as well.
-  add_unary(cases, OpId::round_even, "round_even", round_even, {-9, 9, 0.1, 0.5});
-  add_unary(cases, OpId::sqrt, "sqrt", sqrt, {0.25, 4});
-  add_unary(cases, OpId::exp, "exp", exp);
-  add_unary(cases, OpId::log, "log", log, {0.25, 4});
-  add_unary(cases, OpId::tanh, "tanh", tanh);
-  add_unary(cases, OpId::sigmoid, "sigmoid", sigmoid);
-  add_unary(cases, OpId::sin, "sin", sin);
-  add_unary(cases, OpId::cos, "cos", cos);
+  add_unary(cases, OpId::round_even, round_even, {-9, 9, 0.1, 0.5});
+  add_unary(cases, OpId::sqrt, sqrt, {0.25, 4});
+  add_unary(cases, OpId::exp, exp, {},
+            {.exact = [](Real x, Real) { return std::exp(x); }, .f32 = 1, .f64 = 1});
+  add_unary(cases, OpId::log, log, {0.25, 4},
+            {.exact = [](Real x, Real) { return std::log(x); }, .f32 = 1, .f64 = 1});
+  add_unary(cases, OpId::tanh, tanh, {},
+            {.exact = [](Real x, Real) { return std::tanh(x); }, .f32 = 3, .f64 = 3});
+  add_unary(cases, OpId::sigmoid, sigmoid, {},
+            {.exact = [](Real x, Real) { return 1 / (1 + std::exp(-x)); }, .f32 = 2.5, .f64 = 2.5});
+  add_unary(
+      cases, OpId::sin, sin, {},
+      {.exact = [](Real x, Real) { return std::sin(x); }, .f32 = 0.6, .f64 = 1.6, .limit = 0x1p30});
+  add_unary(
+      cases, OpId::cos, cos, {},
+      {.exact = [](Real x, Real) { return std::cos(x); }, .f32 = 0.6, .f64 = 1.6, .limit = 0x1p30});
+  add_unary(cases, OpId::erf, erf, {},
+            {.exact = [](Real x, Real) { return std::erf(x); }, .f32 = 1, .f64 = 1.1});
   for (DType t : {DType::i8, DType::i16, DType::i32, DType::i64, DType::u8, DType::u64})
-    for (auto [op, name, f] :
-         {std::tuple<OpId, const char*, Unary>{OpId::neg, "neg", neg}, {OpId::abs, "abs", abs}})
+    for (auto [op, f] : {std::pair<OpId, Unary>{OpId::neg, neg}, {OpId::abs, abs}})
       cases.push_back({.op = op,
-                       .name = fmt::format("{}/{}", name, lathe::name(t)),
+                       .name = fmt::format("{}/{}", op_def(op).name, name(t)),
                        .build = [f = f, t](Graph& g, const Dim& n) -> Outputs {
                          return {f(in(g, {n, kRow}, t))};
                        },
@@ -155,7 +170,7 @@ void add_cast_rows(Cases& cases) {
       const auto a = static_cast<DType>(from), b = static_cast<DType>(to);
       const bool floats = is_float(a) && is_float(b);
       cases.push_back({.op = OpId::cast,
-                       .name = fmt::format("cast/{}_{}", lathe::name(a), lathe::name(b)),
+                       .name = fmt::format("cast/{}_{}", name(a), name(b)),
                        .build = [a, b](Graph& g, const Dim& n) -> Outputs {
                          const Expr x = in(g, {n, kRow}, a);
                          return {Expr{&g, g.add(OpId::cast, {x.value}, DTypeAttrs{b})}};
@@ -170,62 +185,63 @@ void add_cast_rows(Cases& cases) {
 
 void add_binary_rows(Cases& cases) {
   const Domain nonzero{-2, 2, 0.25}, positive{0.25, 2};
-  add_float_binary(cases, OpId::add, "add", add);
-  add_float_binary(cases, OpId::sub, "sub", sub);
-  add_float_binary(cases, OpId::mul, "mul", mul);
-  add_float_binary(cases, OpId::div, "div", div, nonzero, nonzero);
-  add_float_binary(cases, OpId::pow, "pow", pow, positive, {-2, 2});
-  for (DType t : {DType::f32, DType::f64})  // quotients 5.1 to 5.9: away from whole ones
-    add_binary(cases, OpId::rem, "rem", rem, t, {{5.1, 5.9}, {0.98, 1.0}}, true);
-  add_binary(cases, OpId::rem, "rem_signs", rem, DType::f32, {{-9, 9}, {-2, 2, 0.25}}, false);
+  add_float_binary(cases, OpId::add, add);
+  add_float_binary(cases, OpId::sub, sub);
+  add_float_binary(cases, OpId::mul, mul);
+  add_float_binary(cases, OpId::div, div, nonzero, nonzero);
+  add_float_binary(cases, OpId::pow, pow, positive, {-2, 2},
+                   {.exact = [](Real x, Real y) { return std::pow(x, y); },
+                    .f32 = 0.6,
+                    .f64 = 2,
+                    .f64_growth = 2.4});
+  for (DType t : {DType::f32, DType::f64})  // quotients 5.1 to 5.92: away from whole ones
+    add_binary(cases, OpId::rem, rem, t, {{5.1, 5.8}, {0.98, 1.0}}, true);
+  add_binary(cases, OpId::rem, rem, DType::f32, {{-9, 9}, {-2, 2, 0.25}}, false, "_signs");
   for (DType t : {DType::f32, DType::f64, DType::f16}) {
-    add_binary(cases, OpId::max, "max", max, t, {}, byte_size(t) >= 4);
-    add_binary(cases, OpId::min, "min", min, t, {}, byte_size(t) >= 4);
+    add_binary(cases, OpId::max, max, t, {}, byte_size(t) >= 4);
+    add_binary(cases, OpId::min, min, t, {}, byte_size(t) >= 4);
   }
-  for (auto [op, name, f] : {std::tuple<OpId, const char*, Binary>{OpId::add, "add", add},
-                             {OpId::sub, "sub", sub},
-                             {OpId::mul, "mul", mul},
-                             {OpId::max, "max", max},
-                             {OpId::min, "min", min},
-                             {OpId::bit_and, "bit_and", bit_and},
-                             {OpId::bit_or, "bit_or", bit_or},
-                             {OpId::bit_xor, "bit_xor", bit_xor}})
-    add_integer_binary(cases, op, name, f, {-128, 127}, {-128, 127});
+  for (auto [op, f] : {std::pair<OpId, Binary>{OpId::add, add},
+                       {OpId::sub, sub},
+                       {OpId::mul, mul},
+                       {OpId::max, max},
+                       {OpId::min, min},
+                       {OpId::bit_and, bit_and},
+                       {OpId::bit_or, bit_or},
+                       {OpId::bit_xor, bit_xor}})
+    add_integer_binary(cases, op, f, {-128, 127}, {-128, 127});
   // Divisors 0 and -1 included.
-  add_integer_binary(cases, OpId::div, "div", div, {-128, 127}, {-3, 3});
-  add_integer_binary(cases, OpId::rem, "rem", rem, {-128, 127}, {-3, 3});
+  add_integer_binary(cases, OpId::div, div, {-128, 127}, {-3, 3});
+  add_integer_binary(cases, OpId::rem, rem, {-128, 127}, {-3, 3});
   // Counts outside of [0, bits) included.
-  add_integer_binary(cases, OpId::shift_left, "shift_left", shift_left, {-128, 127}, {-2, 70});
-  add_integer_binary(cases, OpId::shift_right, "shift_right", shift_right, {-128, 127}, {-2, 70});
-  for (auto [op, name, f] :
-       {std::tuple<OpId, const char*, Binary>{OpId::bit_and, "bit_and", bit_and},
-        {OpId::bit_or, "bit_or", bit_or},
-        {OpId::bit_xor, "bit_xor", bit_xor},
-        {OpId::eq, "eq", eq},
-        {OpId::ne, "ne", ne}})
-    add_binary(cases, op, name, f, DType::boolean, {}, false);
-  for (auto [op, name, f] : {std::tuple<OpId, const char*, Binary>{OpId::eq, "eq", eq},
-                             {OpId::ne, "ne", ne},
-                             {OpId::lt, "lt", lt},
-                             {OpId::le, "le", le}})
-    add_comparison(cases, op, name, f);
-  for (auto [op, name, f] : {std::tuple<OpId, const char*, Binary>{OpId::add, "add", add},
-                             {OpId::sub, "sub", sub},
-                             {OpId::mul, "mul", mul},
-                             {OpId::div, "div", div},
-                             {OpId::max, "max", max},
-                             {OpId::min, "min", min},
-                             {OpId::eq, "eq", eq},
-                             {OpId::ne, "ne", ne},
-                             {OpId::lt, "lt", lt},
-                             {OpId::le, "le", le}})
-    add_special_values(cases, op, name, f);
+  add_integer_binary(cases, OpId::shift_left, shift_left, {-128, 127}, {-2, 70});
+  add_integer_binary(cases, OpId::shift_right, shift_right, {-128, 127}, {-2, 70});
+  for (auto [op, f] : {std::pair<OpId, Binary>{OpId::bit_and, bit_and},
+                       {OpId::bit_or, bit_or},
+                       {OpId::bit_xor, bit_xor},
+                       {OpId::eq, eq},
+                       {OpId::ne, ne}})
+    add_binary(cases, op, f, DType::boolean, {}, false);
+  for (auto [op, f] :
+       {std::pair<OpId, Binary>{OpId::eq, eq}, {OpId::ne, ne}, {OpId::lt, lt}, {OpId::le, le}})
+    add_comparison(cases, op, f);
+  for (auto [op, f] : {std::pair<OpId, Binary>{OpId::add, add},
+                       {OpId::sub, sub},
+                       {OpId::mul, mul},
+                       {OpId::div, div},
+                       {OpId::max, max},
+                       {OpId::min, min},
+                       {OpId::eq, eq},
+                       {OpId::ne, ne},
+                       {OpId::lt, lt},
+                       {OpId::le, le}})
+    add_special_values(cases, op, f);
 }
 
 void add_select_rows(Cases& cases) {
   for (DType t : {DType::f32, DType::f16, DType::i64, DType::u8, DType::boolean})
     cases.push_back({.op = OpId::select,
-                     .name = fmt::format("select/{}", lathe::name(t)),
+                     .name = fmt::format("select/{}", name(t)),
                      .build = [t](Graph& g, const Dim& n) -> Outputs {
                        const Expr c = in(g, {n, kRow}, DType::boolean);
                        const Expr a = in(g, {n, kRow}, t);
@@ -260,7 +276,7 @@ void add_source_rows(Cases& cases) {
                    .differentiable = false});
   for (DType t : {DType::i64, DType::i8, DType::u32, DType::f32, DType::f16})
     cases.push_back({.op = OpId::iota,
-                     .name = fmt::format("iota/{}", lathe::name(t)),
+                     .name = fmt::format("iota/{}", name(t)),
                      .build = [t](Graph& g, const Dim& n) -> Outputs {
                        return {in(g, {n, kRow}, t) + iota(g, t, {n, kRow}, 0),
                                iota(g, t, {n, kRow}, 1)};

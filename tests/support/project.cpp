@@ -9,6 +9,7 @@
 
 #include "runtime/files.h"
 #include "runtime/options.h"
+#include "runtime/safetensors.h"
 #include "tools/cli.h"
 
 namespace lathe::testing {
@@ -150,6 +151,15 @@ Captured Project::train(const std::vector<std::string>& more) const {
   std::vector<std::string> all = train_arguments();
   all.insert(all.end(), more.begin(), more.end());
   return lathe_cli(all);
+}
+
+std::string Project::weights() const {
+  std::string file = scratch.path("weights.safetensors");
+  write_safetensors(
+      file, {{"embedding/embeddings", Tensor::from<float>({30, 4}, std::vector<float>(120, 0.5f))},
+             {"answer/kernel", Tensor::from<float>({4, 1}, {1, 1, 1, 1})},
+             {"answer/bias", Tensor::from<float>({1}, {0})}});
+  return file;
 }
 
 }  // namespace lathe::testing

@@ -56,6 +56,8 @@ struct Project {
   // `lathe train` on one thread, interpreted.
   std::vector<std::string> train_arguments(int epochs = 6, int seed = 1) const;
   Captured train(const std::vector<std::string>& more = {}) const;
+  // A file of weights under which the pooling model answers sigmoid(2), whatever the tokens.
+  std::string weights() const;
 
   ScratchFolder scratch;
   std::string model;

@@ -10,11 +10,11 @@
 #include <string_view>
 
 #include "ir/base/error.h"
-#include "runtime/scratch_folder.h"
+#include "runtime/temporary_folder.h"
 
 namespace lathe::testing {
 
-class ScratchFolder : public lathe::ScratchFolder {
+class ScratchFolder : public TemporaryFolder {
  public:
   // Files and folders directly in it.
   int64_t entries() const { return std::distance(std::filesystem::directory_iterator(path()), {}); }

@@ -9,12 +9,12 @@ namespace lathe {
 
 // Made below the system's folder for temporary files ($TMPDIR, else /tmp) and removed with
 // everything in it. A user error with the reason where it cannot be made.
-class ScratchFolder {
+class TemporaryFolder {
  public:
-  ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder();
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
 
   // Of the file `name` in it; of the folder itself without a name.
   std::string path(std::string_view name = "") const;

@@ -1,4 +1,4 @@
-#include "runtime/scratch_folder.h"
+#include "runtime/temporary_folder.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -10,7 +10,7 @@ namespace lathe {
 
 namespace fs = std::filesystem;
 
-ScratchFolder::ScratchFolder() {
+TemporaryFolder::TemporaryFolder() {
   std::error_code error;
   const fs::path above = fs::temp_directory_path(error);
   if (error)
@@ -22,12 +22,12 @@ ScratchFolder::ScratchFolder() {
   path_ = pattern;
 }
 
-ScratchFolder::~ScratchFolder() {
+TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
 }
 
-std::string ScratchFolder::path(std::string_view name) const {
+std::string TemporaryFolder::path(std::string_view name) const {
   return name.empty() ? path_.string() : (path_ / name).string();
 }
 

@@ -1,10 +1,11 @@
-#include "tools/random_feeds.h"
+#include "tools/feeds.h"
 
 #include "ir/base/hash.h"
 #include "ir/base/philox.h"
+#include "runtime/npy.h"
+#include "tools/cli.h"
 
 namespace lathe::tools {
-namespace {
 
 Tensor random_tensor(DType dtype, const Dims& dims, uint64_t seed, std::string_view name) {
   Tensor t = Tensor::empty(dtype, dims);
@@ -22,7 +23,16 @@ Tensor random_tensor(DType dtype, const Dims& dims, uint64_t seed, std::string_v
   return t;
 }
 
-}  // namespace
+Feeds read_feeds(const std::vector<std::string>& texts) {
+  Feeds feeds;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      throw UsageError(fmt::format("--input {}: expected NAME=FILE.npy", text));
+    feeds[text.substr(0, equals)] = read_npy(text.substr(equals + 1));
+  }
+  return feeds;
+}
 
 void add_random_feeds(const ModelFile& file, const DimBinding& given, uint64_t seed, Feeds& feeds) {
   DimBinding known = given;

@@ -1,0 +1,98 @@
+// The main program of every gemm_<engine>:
+//
+//   gemm_<engine> THREADS SECONDS
+//
+// checks each product, measures it for SECONDS and prints one line of JSON. Values are small
+// integers, so every order of additions gives the same exact sums.
+#include "bench/compare/gemm.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <random>
+
+namespace lathe::compare {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kLeastSamples = 5;
+constexpr double kSampleSeconds = 50e-6;  // shorter calls are timed several at once
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<float> small_integers(int64_t size, std::mt19937& random) {
+  std::vector<float> out(static_cast<size_t>(size));
+  for (float& x : out) x = static_cast<float>(static_cast<int>(random() % 9) - 4);
+  return out;
+}
+
+// Whether c = a b, by Freivalds: c v = a (b v) for a random v, in integers.
+bool correct(const Gemm& g, std::mt19937& random) {
+  const auto [model, m, n, k] = g.shape;
+  std::vector<int64_t> v(static_cast<size_t>(n));
+  for (int64_t& x : v) x = static_cast<int64_t>(random() % 65536);
+  const auto times = [](const float* rows, int64_t count, const std::vector<int64_t>& x) {
+    std::vector<int64_t> out;
+    const auto width = static_cast<int64_t>(x.size());
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t sum = 0;
+      for (int64_t j = 0; j < width; ++j)
+        sum += static_cast<int64_t>(rows[i * width + j]) * x[static_cast<size_t>(j)];
+      out.push_back(sum);
+    }
+    return out;
+  };
+  return std::all_of(g.c, g.c + m * n, [](float x) { return x == std::floor(x); }) &&
+         times(g.c, m, v) == times(g.a, m, times(g.b, k, v));
+}
+
+double median_milliseconds(const std::function<void()>& call, double budget) {
+  const Clock::time_point first = Clock::now();
+  call();
+  const int calls = std::max(1, static_cast<int>(kSampleSeconds / seconds_since(first)));
+  std::vector<double> samples;
+  const Clock::time_point start = Clock::now();
+  while (std::ssize(samples) < kLeastSamples || seconds_since(start) < budget) {
+    const Clock::time_point begin = Clock::now();
+    for (int i = 0; i < calls; ++i) call();
+    samples.push_back(seconds_since(begin) / calls);
+  }
+  std::nth_element(samples.begin(), samples.begin() + std::ssize(samples) / 2, samples.end());
+  return 1e3 * samples[samples.size() / 2];
+}
+
+bool measure(const GemmShape& s, int threads, double budget) {
+  std::mt19937 random(1);
+  const std::vector<float> a = small_integers(s.m * s.k, random),
+                           b = small_integers(s.k * s.n, random);
+  std::vector<float> c(static_cast<size_t>(s.m * s.n), std::numeric_limits<float>::quiet_NaN());
+  const Gemm gemm{s, a.data(), b.data(), c.data()};
+  const std::function<void()> call = prepare_gemm(gemm, threads);
+  call();
+  if (!correct(gemm, random)) {
+    fmt::print(stderr, "{}x{}x{}: the product is wrong\n", s.m, s.n, s.k);
+    return false;
+  }
+  fmt::print("{{\"case\": \"{} {}x{}x{}\", \"ms\": {}}}\n", s.model, s.m, s.n, s.k,
+             median_milliseconds(call, budget));
+  return true;
+}
+
+}  // namespace
+}  // namespace lathe::compare
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    fmt::print(stderr, "usage: {} THREADS SECONDS\n", argv[0]);
+    return 2;
+  }
+  for (const lathe::compare::GemmShape& s : lathe::compare::gemm_shapes())
+    if (!lathe::compare::measure(s, std::atoi(argv[1]), std::atof(argv[2]))) return 1;
+}

@@ -1,0 +1,124 @@
+"""The tables of bench/RESULTS.md that `run` rewrites. Each stands between `<!-- compare: NAME -->` and
+`<!-- end -->`. Rows that were not measured stay as they are, unless the machine is another."""
+import datetime
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rows import ROWS, TITLES, GemmRow, NetworkRow
+
+END = "<!-- end -->"
+KEY = 3  # cells at the left that say what was measured
+
+
+@dataclass(frozen=True)
+class Comparison:
+    row: object
+    case: str
+    engine: str
+    threads: int
+    lathe_ms: float
+    their_ms: float
+    ratio: float  # theirs / Lathe's: median, least and greatest of the rounds
+    least: float
+    most: float
+
+
+def machine():
+    """The CPU, as the system calls it, and how wide its vectors are."""
+    text = Path("/proc/cpuinfo").read_text()
+    fields = {k.strip(): v.strip() for k, v in re.findall(r"^([^:\n]+):(.*)$", text, re.M)}
+    flags = fields.get("flags", "").split()
+    isa = next((name for name in ("avx512f", "avx2", "sse4_2") if name in flags), "")
+    return (f"{fields.get('model name', '?')}, family {fields.get('cpu family', '?')} model "
+            f"{fields.get('model', '?')}, {isa}")
+
+
+class NetworkTable:
+    head = ("network", "beside", "threads", "Lathe, ms", "theirs, ms", "theirs / Lathe", "of rounds",
+            "measured")
+
+    def __init__(self, train):
+        self.titles = [r.title for r in ROWS if isinstance(r, NetworkRow) and r.train == train]
+
+    def lines(self, measured, today):
+        for c in measured:
+            yield (c.case, TITLES[c.engine], str(c.threads), milliseconds(c.lathe_ms),
+                   milliseconds(c.their_ms), f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", today)
+
+    def order(self, line):
+        return self.titles.index(line[0]), list(TITLES.values()).index(line[1])
+
+    def summary(self, _):
+        return []
+
+
+class GemmTable:
+    head = ("model", "M x N x K", "threads", "Lathe, GFLOP/s", "OpenBLAS", "Lathe / OpenBLAS", "oneDNN",
+            "Lathe / oneDNN", "measured")
+
+    def lines(self, measured, today):
+        cases = {}
+        for c in measured:
+            cases.setdefault(c.case, {})[c.engine] = c
+        for case, by_engine in cases.items():
+            model, shape = case.rsplit(" ", 1)
+            blas, dnn = by_engine["openblas"], by_engine["onednn"]
+            gflops = 2e-6 * math.prod(int(n) for n in shape.split("x"))
+            yield (model, shape, str(blas.threads), f"{gflops / blas.lathe_ms:.1f}",
+                   f"{gflops / blas.their_ms:.1f}", f"{blas.ratio:.2f}",
+                   f"{gflops / dnn.their_ms:.1f}", f"{dnn.ratio:.2f}", today)
+
+    def order(self, line):
+        return int(line[2])
+
+    def summary(self, lines):
+        """What the ratios come to."""
+        out = []
+        for threads in sorted({line[2] for line in lines}):
+            for name, column in (("OpenBLAS", 5), ("oneDNN", 7)):
+                ratios = [float(line[column]) for line in lines if line[2] == threads]
+                mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+                slower = sum(r < 1 for r in ratios)
+                out.append(f"- {threads} thread{'s' if threads != '1' else ''}, beside {name}: geometric "
+                           f"mean {mean:.2f}, least {min(ratios):.2f}, below 1 in {slower} of {len(ratios)}")
+        return ["\n".join(out)]
+
+
+def milliseconds(ms):
+    return f"{ms:.1f}" if ms >= 10 else f"{ms:.3g}"
+
+
+def parse_table(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
+
+
+def print_table(head, lines):
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines))
+
+
+def replace(text, name, table, lines, here):
+    """`text` with these lines in its table `name`; `here` says which machine they are of."""
+    begin = f"<!-- compare: {name} -->\n"
+    before, found, rest = text.partition(begin)
+    old, end, after = rest.partition(END)
+    if not found or not end:
+        raise ValueError(f"there is no table between {begin.strip()} and {END}")
+    kept = {line[:KEY]: line for line in parse_table(old)} if here in old else {}
+    ordered = sorted((kept | {line[:KEY]: line for line in lines}).values(), key=table.order)
+    parts = [here, *table.summary(ordered), print_table(table.head, ordered)]
+    return before + begin + "\n\n".join(parts) + "\n" + end + after
+
+
+def write(path, measured):
+    if not measured:
+        return
+    row = measured[0].row
+    if isinstance(row, GemmRow):
+        name, table = "gemm", GemmTable()
+    else:
+        name, table = "training" if row.train else "inference", NetworkTable(row.train)
+    lines = list(table.lines(measured, datetime.date.today().isoformat()))
+    path.write_text(replace(path.read_text(), name, table, lines, f"On {machine()}."))

@@ -1,0 +1,52 @@
+"""The tables of bench/RESULTS.md are rewritten row by row. Run by ctest."""
+import unittest
+
+from results import Comparison, GemmTable, NetworkTable, replace
+from rows import ROWS
+
+EMPTY = "before\n<!-- compare: t -->\n<!-- end -->\nafter\n"
+
+
+def row(name):
+    return next(r for r in ROWS if r.name == name)
+
+
+def comparison(name, engine, ratio, case=None):
+    return Comparison(row(name), case or row(name).title, engine, 2, 2.0, 2.0 * ratio, ratio, ratio, ratio)
+
+
+def rewritten(text, table, measured, here="On a machine."):
+    return replace(text, "t", table, list(table.lines(measured, "today")), here)
+
+
+class Tables(unittest.TestCase):
+    def test_rows_are_added_in_order_and_replaced(self):
+        table = NetworkTable(train=False)
+        text = rewritten(EMPTY, table, [comparison("mlp-b1", "ort", 1.5)])
+        text = rewritten(text, table, [comparison("lstm-b32", "torch", 3), comparison("lstm-b32", "ort", 2)])
+        text = rewritten(text, table, [comparison("mlp-b1", "ort", 0.5)])
+        lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+        self.assertEqual([line.split(" | ")[1] for line in lines], ["ONNX Runtime", "PyTorch", "ONNX Runtime"])
+        self.assertIn("0.50", lines[-1])
+        self.assertTrue(text.startswith("before\n") and text.endswith("after\n"))
+
+    def test_rows_of_another_machine_go(self):
+        text = rewritten(EMPTY, NetworkTable(train=False), [comparison("mlp-b1", "ort", 1.5)])
+        text = rewritten(text, NetworkTable(train=False), [comparison("mlp-b64", "ort", 1.5)], "On another.")
+        self.assertNotIn(row("mlp-b1").title + " |", text)
+        self.assertIn(row("mlp-b64").title + " |", text)
+
+    def test_products_are_summed_up(self):
+        measured = [comparison("gemm-2t", engine, ratio, case)
+                    for case, ratio in (("GPT-2 small 2x3x4", 4), ("random 5x6x7", 0.25))
+                    for engine in ("openblas", "onednn")]
+        text = rewritten(EMPTY, GemmTable(), measured)
+        self.assertIn("2 threads, beside oneDNN: geometric mean 1.00, least 0.25, below 1 in 1 of 2", text)
+        self.assertIn("| GPT-2 small | 2x3x4 | 2 |", text)
+
+    def test_a_missing_table_is_named(self):
+        with self.assertRaisesRegex(ValueError, "compare: t"):
+            rewritten("nothing", NetworkTable(train=False), [])
+
+
+unittest.main()

@@ -1,0 +1,60 @@
+#include "frontend/onnx/row.h"
+
+#include <numeric>
+
+namespace lathe::onnx {
+
+Operands operands(OpContext& c) {
+  const Expr a = c.expr(0), b = c.expr(1);
+  c.ignore({"consumed_inputs"});
+  if (c.version() >= 7 || c.attr_int("broadcast", 0) == 0) {
+    c.ignore({"axis"});
+    return {a, b};
+  }
+  if (b.rank() > a.rank()) fail("{} is broadcast to {}", b.type().text(), a.type().text());
+  const int64_t at = c.attr_int("axis", a.rank() - b.rank());
+  const int64_t first = at < 0 ? at + a.rank() : at;
+  std::vector<Dim> dims = b.shape().dims();
+  if (first < 0 || first + b.rank() > a.rank())
+    fail("{} does not fit {} at axis {}", b.type().text(), a.type().text(), at);
+  for (int64_t i = first + b.rank(); i < a.rank(); ++i) dims.emplace_back(1);
+  return {a, reshape(b, Shape(std::move(dims)))};
+}
+
+Expr integer_constant(Graph& g, DType type, int64_t value) {
+  Tensor t = Tensor::empty(type, {});
+  t.set_int(0, value);
+  return constant(g, t);
+}
+
+Expr list_constant(Graph& g, const Dims& values) {
+  return constant(g, Tensor::from<int64_t>({std::ssize(values)}, values));
+}
+
+Dims range(int64_t from, int64_t to) {
+  Dims out(static_cast<size_t>(std::max<int64_t>(to - from, 0)));
+  std::iota(out.begin(), out.end(), from);
+  return out;
+}
+
+Expr along(const Expr& list, int64_t axis, int64_t rank) {
+  std::vector<Dim> dims(static_cast<size_t>(rank), Dim(1));
+  dims[static_cast<size_t>(axis)] = Dim(list.shape().element_count());
+  return reshape(list, Shape(std::move(dims)));
+}
+
+Expr softmax_over(const Expr& x, const Dims& axes) {
+  const Expr e = exp(x - keep_axes(reduce_max(x, axes), axes));
+  return e / keep_axes(reduce_sum(e, axes), axes);
+}
+
+Expr log_softmax_over(const Expr& x, const Dims& axes) {
+  const Expr z = x - keep_axes(reduce_max(x, axes), axes);
+  return z - keep_axes(log(reduce_sum(exp(z), axes)), axes);
+}
+
+Expr widened(const Expr& x) {
+  return x.dtype() == DType::f16 || x.dtype() == DType::bf16 ? cast(x, DType::f32) : x;
+}
+
+}  // namespace lathe::onnx

@@ -1,0 +1,40 @@
+// The operator table: one row for each op and version at which its meaning changed.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "frontend/onnx/context.h"
+
+namespace lathe::onnx {
+
+struct OpRow {
+  std::string_view op;
+  int since;  // holds up to the next row of the op
+  void (*translate)(OpContext& c);
+  bool random = false;  // never folded
+};
+
+// Families, one file each.
+std::span<const OpRow> activation_rows();
+std::span<const OpRow> control_rows();
+std::span<const OpRow> convolution_rows();
+std::span<const OpRow> elementwise_rows();
+std::span<const OpRow> image_rows();
+std::span<const OpRow> index_rows();
+std::span<const OpRow> loss_rows();
+std::span<const OpRow> matmul_rows();
+std::span<const OpRow> normalization_rows();
+std::span<const OpRow> reduction_rows();
+std::span<const OpRow> scatter_rows();
+std::span<const OpRow> select_rows();
+std::span<const OpRow> sequence_rows();
+std::span<const OpRow> shape_rows();
+
+// The row for an op of a domain ("" is ai.onnx) at an opset version. Unsupported, with the reason,
+// where there is none.
+const OpRow& find_row(std::string_view domain, std::string_view op, int64_t version);
+// Whether a node of the model, at any depth, draws random numbers.
+bool is_random(const ModelDef& model);
+
+}  // namespace lathe::onnx

@@ -1,0 +1,117 @@
+#include "frontend/onnx/window.h"
+
+#include "frontend/onnx/row.h"
+
+namespace lathe::onnx {
+namespace {
+
+Dims list_attribute(OpContext& c, std::string_view name, int64_t missing, size_t n) {
+  Dims v = c.attr_ints(name, Dims(n, missing));
+  if (v.size() != n) fail("attribute '{}' has {} values for {} axes", name, v.size(), n);
+  return v;
+}
+
+void check_range(std::string_view name, const Dims& values, int64_t low) {
+  constexpr int64_t kLimit = int64_t{1} << 20;
+  for (const int64_t v : values)
+    if (v < low || v >= kLimit) fail("{} {} is not in [{}, 2^20)", name, v, low);
+}
+
+// Padding so that every stride has a position; an odd element goes to the end, or to the begin.
+void pad_same(Window& w, size_t i, int64_t reach, bool lower) {
+  WindowAttrs& a = w.attrs;
+  const int64_t count = (w.sizes[i] + a.stride[i] - 1) / a.stride[i];
+  const int64_t total = std::max<int64_t>((count - 1) * a.stride[i] + reach - w.sizes[i], 0);
+  a.low[i] = lower ? total - total / 2 : total / 2;
+  a.high[i] = total - a.low[i];
+}
+
+// Positions of axis i; with `ceil` the last window may reach over the end, but not begin there.
+int64_t count_positions(Window& w, size_t i, int64_t reach, bool ceil) {
+  WindowAttrs& a = w.attrs;
+  const int64_t room = w.sizes[i] + a.low[i] + a.high[i] - reach;
+  if (room < 0)
+    fail("a window of {} taps does not fit axis {} of {} elements", a.kernel[i], i + 2, w.sizes[i]);
+  int64_t count = room / a.stride[i] + 1;
+  if (ceil && room % a.stride[i] != 0 && count * a.stride[i] < w.sizes[i] + a.low[i]) ++count;
+  w.extra.push_back(std::max<int64_t>((count - 1) * a.stride[i] - room, 0));
+  a.high[i] += w.extra.back();
+  return count;
+}
+
+}  // namespace
+
+Dims Window::taps() const { return range(2 + axes(), 2 + 2 * axes()); }
+
+Window read_window(OpContext& c, const Dims& input, Dims kernel) {
+  if (input.size() < 3) fail("its input has {} axes, at least 3 were expected", input.size());
+  Window w;
+  w.sizes.assign(input.begin() + 2, input.end());
+  const size_t n = w.sizes.size();
+  const Dims given = c.attr_ints("kernel_shape", kernel);
+  if (!kernel.empty() && given != kernel)
+    fail("kernel_shape is [{}], the weights have [{}]", Shape(given).text(), Shape(kernel).text());
+  if (given.size() != n) fail("kernel_shape has {} axes, the input {}", given.size(), n);
+  WindowAttrs& a = w.attrs;
+  a.kernel = given;
+  a.stride = list_attribute(c, "strides", 1, n);
+  a.dilation = list_attribute(c, "dilations", 1, n);
+  const Dims pads = list_attribute(c, "pads", 0, 2 * n);
+  check_range("kernel_shape", a.kernel, 1);
+  check_range("strides", a.stride, 1);
+  check_range("dilations", a.dilation, 1);
+  check_range("pads", pads, 0);
+  a.low.assign(pads.begin(), pads.begin() + static_cast<ptrdiff_t>(n));
+  a.high.assign(pads.begin() + static_cast<ptrdiff_t>(n), pads.end());
+  const std::string mode = c.attr_text("auto_pad", "NOTSET");
+  if (mode != "NOTSET" && mode != "VALID" && mode != "SAME_UPPER" && mode != "SAME_LOWER")
+    fail("auto_pad is '{}'", mode);
+  const bool ceil = c.attr_int("ceil_mode", 0) != 0;
+  for (size_t i = 0; i < n; ++i) {
+    const int64_t reach = (a.kernel[i] - 1) * a.dilation[i] + 1;
+    if (mode == "VALID") a.low[i] = a.high[i] = 0;
+    if (mode.starts_with("SAME")) pad_same(w, i, reach, mode == "SAME_LOWER");
+    w.positions.push_back(count_positions(w, i, reach, ceil));
+  }
+  return w;
+}
+
+// The weights are the left operand, so that positions, which lie next to each other in memory, are
+// the columns.
+Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result) {
+  const int64_t n = window.axes();
+  const Dims dx = x.shape().static_dims(), dw = w.shape().static_dims();
+  if (std::ssize(dw) != n + 2 || groups < 1 || dx[1] % groups != 0 || dw[0] % groups != 0 ||
+      dx[1] / groups != dw[1])
+    fail("weights {} do not fit {} in {} groups", w.type().text(), x.type().text(), groups);
+  const Expr patches = windows(x, window.attrs);
+  if (groups == 1) {
+    Dims of_w = {1}, of_x = {1};
+    for (int64_t i = 0; i < n; ++i) of_w.push_back(2 + i), of_x.push_back(2 + n + i);
+    const Expr y =
+        dot_general(w, patches, {.lhs_contract = of_w, .rhs_contract = of_x, .dtype = result});
+    Dims perm = range(0, n + 2);  // [M, N, positions..]
+    std::swap(perm[0], perm[1]);
+    return transpose(y, perm);
+  }
+  Dims split_x = patches.shape().static_dims(), split_w = dw;
+  split_x[1] /= groups;
+  split_x.insert(split_x.begin() + 1, groups);
+  split_w[0] /= groups;
+  split_w.insert(split_w.begin(), groups);
+  Dims of_w = {2}, of_x = {2};
+  for (int64_t i = 0; i < n; ++i) of_w.push_back(3 + i), of_x.push_back(3 + n + i);
+  const Expr y = dot_general(reshape(w, Shape(split_w)), reshape(patches, Shape(split_x)),
+                             {.lhs_batch = {0},
+                              .rhs_batch = {1},
+                              .lhs_contract = of_w,
+                              .rhs_contract = of_x,
+                              .dtype = result});
+  Dims perm = {2, 0, 1};  // [groups, M/groups, N, positions..]
+  for (int64_t i = 0; i < n; ++i) perm.push_back(3 + i);
+  Dims merged = {dx[0], dw[0]};
+  merged.insert(merged.end(), window.positions.begin(), window.positions.end());
+  return reshape(transpose(y, perm), Shape(merged));
+}
+
+}  // namespace lathe::onnx

@@ -1,0 +1,210 @@
+#include "session/session.h"
+
+#include <algorithm>
+
+#include "ir/eval.h"
+#include "runtime/cpu.h"
+
+namespace lathe {
+
+using onnx::HostTensor;
+using onnx::Stage;
+using onnx::Subgraph;
+using onnx::TraceState;
+using Values = std::vector<onnx::Value>;
+
+struct Session::Node {
+  Stage stage;
+  std::unique_ptr<Executable> executable;  // null: nothing to compute, or evaluated
+  std::map<std::string, std::unique_ptr<Node>> next;
+  uint64_t used = 0;
+};
+
+struct Session::Tree {
+  std::map<std::string, std::unique_ptr<Node>> roots;
+  std::shared_ptr<const onnx::CallScope> scope;  // keeps the key's address taken
+};
+
+class Session::Services : public onnx::HostServices {
+ public:
+  explicit Services(Session& session) : session_(session) {}
+  Values run(const Subgraph& subgraph, const Values& inputs) override {
+    return session_.run_subgraph(subgraph, inputs);
+  }
+
+ private:
+  Session& session_;
+};
+
+// The stage that a walk has come to, which must not be evicted.
+struct Session::Active {
+  explicit Active(std::vector<const Node*>& running) : running_(running) {
+    running_.push_back(nullptr);
+  }
+  ~Active() { running_.pop_back(); }
+  Active(const Active&) = delete;
+  Active& operator=(const Active&) = delete;
+  std::vector<const Node*>& running_;
+};
+
+namespace {
+
+constexpr size_t kMostNested = 100;  // runs of subgraphs in runs of subgraphs
+
+std::string signature(const Values& values) {
+  std::string out;
+  for (const onnx::Value& v : values) out.append(v.signature()).append(";");
+  return out;
+}
+
+std::string content_key(const std::vector<HostTensor>& tensors) {
+  std::string out;
+  for (const HostTensor& t : tensors) {
+    out.append(t.type_text()).append(":");
+    if (!t.is_string()) {
+      out.append(static_cast<const char*>(t.numbers.raw()), static_cast<size_t>(t.numbers.bytes()));
+      continue;
+    }
+    for (const std::string& s : *t.strings) out.append(s).push_back('\0');
+  }
+  return out;
+}
+
+// The tensors of the run in place of slots.
+Values filled(Values values, const std::vector<HostTensor>& slots) {
+  for (onnx::Value& v : values)
+    onnx::for_each_leaf(v, [&](onnx::Value& leaf) {
+      if (leaf.kind != onnx::Value::Kind::Slot) return;
+      HostTensor t = slots[static_cast<size_t>(leaf.slot)];
+      t.elem = leaf.elem;
+      leaf = onnx::Value::of(std::move(t));
+    });
+  return values;
+}
+
+void append_tensors(const Values& values, std::vector<HostTensor>& slots) {
+  for (onnx::Value v : values)
+    onnx::for_each_leaf(v, [&](onnx::Value& leaf) { slots.push_back(leaf.known); });
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const onnx::ModelDef> model, SessionOptions options)
+    : model_(std::move(model)), options_(std::move(options)), main_(std::make_unique<Tree>()) {
+  CompileOptions& c = options_.compile;
+  if (!c.pool && !options_.evaluate) c.pool = std::make_shared<ThreadPool>(thread_count(c.threads));
+}
+
+Session::~Session() = default;
+
+Session::Counts Session::counts() const { return counts_; }
+
+Values Session::run(const std::vector<std::pair<std::string, onnx::Value>>& inputs) {
+  std::string key;
+  Values values;
+  for (const auto& [name, value] : inputs) {
+    key += name + "=" + value.signature() + ";";
+    values.push_back(value);
+  }
+  return walk(*main_, key, [&] { return onnx::begin(model_, inputs, {}); }, values);
+}
+
+Values Session::run_subgraph(const Subgraph& subgraph, const Values& inputs) {
+  std::unique_ptr<Tree>& tree = trees_[{subgraph.graph, subgraph.scope.get()}];
+  if (!tree) tree = std::make_unique<Tree>();
+  tree->scope = subgraph.scope;
+  if (running_.size() >= kMostNested)
+    fail("{}: subgraphs run more than {} deep", model_->path, kMostNested);
+  return walk(
+      *tree, signature(inputs), [&] { return onnx::begin(model_, subgraph, inputs, {}); }, inputs);
+}
+
+Values Session::walk(Tree& tree, const std::string& key, const std::function<TraceState()>& begin,
+                     const Values& inputs) {
+  std::vector<HostTensor> slots;
+  append_tensors(inputs, slots);
+  Active active(running_);
+  Node* node = &child(tree, nullptr, key, begin);
+  for (;;) {
+    running_.back() = node;
+    execute(*node, slots);
+    const Stage& stage = node->stage;
+    if (stage.end == Stage::End::Finished) return filled(stage.values, slots);
+    if (stage.end == Stage::End::Decide) {
+      std::vector<HostTensor> contents;
+      for (const int slot : stage.decided) contents.push_back(slots[static_cast<size_t>(slot)]);
+      node =
+          &child(tree, node, content_key(contents), [&] { return onnx::resume(stage, contents); });
+      continue;
+    }
+    Services services(*this);
+    Values results;
+    ++counts_.host_steps;
+    try {
+      results = stage.host(services, filled(stage.values, slots));
+    } catch (const Error& e) {
+      if (std::string_view(e.what()).starts_with(model_->path + ": ")) throw;
+      throw Error(e.kind(), fmt::format("{}: {}", stage.place, e.what()));
+    }
+    slots.resize(static_cast<size_t>(stage.rest.slots));
+    append_tensors(results, slots);
+    node = &child(tree, node, signature(results), [&] { return onnx::resume(stage, results); });
+  }
+}
+
+Session::Node& Session::child(Tree& tree, Node* parent, const std::string& key,
+                              const std::function<TraceState()>& state) {
+  auto& next = parent == nullptr ? tree.roots : parent->next;
+  if (const auto it = next.find(key); it != next.end()) {
+    it->second->used = ++clock_;
+    return *it->second;
+  }
+  auto node = std::make_unique<Node>();
+  node->stage = onnx::trace(state());
+  node->used = ++clock_;
+  if (!node->stage.graph.outputs().empty() && !options_.evaluate)
+    node->executable = compile(node->stage.graph, options_.compile);
+  ++counts_.compiled;
+  ++counts_.kept;
+  Node& made = *(next[key] = std::move(node));
+  running_.back() = &made;
+  evict();
+  return made;
+}
+
+// Removes the leaves of the trees that were used least recently, but none that a run has come to.
+void Session::evict() {
+  while (counts_.kept > options_.most_stages) {
+    std::map<std::string, std::unique_ptr<Node>>* owner = nullptr;
+    std::map<std::string, std::unique_ptr<Node>>::iterator oldest;
+    const std::function<void(std::map<std::string, std::unique_ptr<Node>>&)> search =
+        [&](std::map<std::string, std::unique_ptr<Node>>& nodes) {
+          for (auto it = nodes.begin(); it != nodes.end(); ++it) {
+            if (!it->second->next.empty()) search(it->second->next);
+            else if (std::find(running_.begin(), running_.end(), it->second.get()) ==
+                         running_.end() &&
+                     (owner == nullptr || it->second->used < oldest->second->used))
+              owner = &nodes, oldest = it;
+          }
+        };
+    search(main_->roots);
+    for (auto& [key, tree] : trees_) search(tree->roots);
+    if (owner == nullptr) return;
+    owner->erase(oldest);
+    --counts_.kept;
+  }
+}
+
+void Session::execute(Node& node, std::vector<HostTensor>& slots) {
+  const Stage& stage = node.stage;
+  slots.resize(static_cast<size_t>(stage.rest.slots));
+  if (stage.graph.outputs().empty()) return;
+  std::vector<Tensor> inputs;
+  for (const int slot : stage.inputs) inputs.push_back(slots[static_cast<size_t>(slot)].numbers);
+  const std::vector<Tensor> results =
+      node.executable ? node.executable->run(inputs) : evaluate(stage.graph, inputs);
+  for (size_t i = 0; i < results.size(); ++i)
+    slots[static_cast<size_t>(stage.outputs[i])].numbers = results[i];
+}
+
+}  // namespace lathe
