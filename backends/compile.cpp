@@ -37,8 +37,9 @@ std::unique_ptr<Executable> make_executable(const Program& p, std::vector<Compil
 
 std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
   const int threads = thread_count(options.threads);
-  return make_executable(p, select_kernels(p, options.target, options.backend, threads),
-                         options.pool ? options.pool : std::make_shared<ThreadPool>(threads));
+  return make_executable(
+      p, select_kernels(p, options.target, options.backend, threads, options.on_fallback),
+      options.pool ? options.pool : std::make_shared<ThreadPool>(threads));
 }
 
 std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options) {

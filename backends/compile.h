@@ -16,6 +16,7 @@ struct CompileOptions {
   Backend backend = Backend::Auto;
   DimBinding dims;                   // values of the graph's symbolic dims
   std::shared_ptr<ThreadPool> pool;  // shared with other executables; null: one is made
+  OnFallback on_fallback;  // told which backend Auto passed over, and why; null: warn_of_fallback
 };
 
 // For this machine and environment (LATHE_ISA, LATHE_THREADS, ..).

@@ -14,33 +14,12 @@
 #include "backends/llvm_module.h"
 #include "runtime/files.h"
 #include "runtime/options.h"
+#include "runtime/temporary_folder.h"
 
 namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A folder of our own below the temporary one, removed with everything in it.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (fs::temp_directory_path() / "lathe-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr)
-      fail("cannot make a folder below {}: {}", fs::temp_directory_path().string(),
-           std::strerror(errno));
-    path_ = pattern;
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string file(std::string_view name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
 
 void run_compiler(const std::vector<std::string>& arguments, const std::string& log) {
   std::vector<char*> argv;
@@ -56,8 +35,11 @@ void run_compiler(const std::vector<std::string>& arguments, const std::string& 
       posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), process_environment());
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0)
-    fail("cannot start '{}' to link the library: {}; install g++, or use --emit obj", argv[0],
-         std::strerror(error));
+    fail(
+        "cannot start '{}', which makes the library of its parts: {}; install it, or use --emit "
+        "llvm "
+        "or asm, which need none",
+        argv[0], std::strerror(error));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -84,7 +66,9 @@ std::vector<KernelJob> jobs_of(const Program& p, const LibraryOptions& options) 
 std::string emit_kernels(const Program& p, const LibraryOptions& options, EmitKind kind) {
   Result<LlvmBackend*> llvm = LlvmBackend::open();
   if (!llvm) fail("native code needs the LLVM backend: {}", llvm.error());
-  return (*llvm)->emit(jobs_of(p, options), options.target, kind).value();
+  LlvmOptions llvm_options;
+  llvm_options.triple = options.triple;
+  return (*llvm)->emit(jobs_of(p, options), options.target, kind, llvm_options).value();
 }
 
 void write_weights(const Plan& plan, const std::string& path) {
@@ -98,36 +82,42 @@ void write_weights(const Plan& plan, const std::string& path) {
 }
 
 void copy_into_place(const std::string& from, const std::string& to) {
-  const std::string bytes = read_text_file(from, int64_t{1} << 40);
-  write_file_atomically(to, [&](FileWriter& w) { w.write(std::string_view(bytes)); });
+  write_file_atomically(to, read_text_file(from, int64_t{1} << 40));
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  write_file_atomically(path, [&](FileWriter& w) { w.write(std::string_view(text)); });
+// Makes all symbols of an object local but the interface, so that a program may link several.
+void keep_global(const LibraryOptions& options, const std::string& object, const std::string& log) {
+  std::vector<std::string> command = {"objcopy"};
+  for (const char* function : {"run", "predict", "workspace_bytes"})
+    command.push_back(fmt::format("--keep-global-symbol={}_{}", options.name, function));
+  command.push_back(object);
+  run_compiler(command, log);
 }
 
 void link(const Program& p, const LibraryOptions& options, const std::string& path) {
-  const ScratchFolder scratch;
-  const std::string weights = scratch.file("weights"), kernels = scratch.file("kernels.o"),
-                    driver = scratch.file("driver.c"), result = scratch.file("result"),
-                    driver_object = scratch.file("driver.o"), log = scratch.file("log");
+  const TemporaryFolder scratch;
+  const std::string weights = scratch.path("weights"), kernels = scratch.path("kernels.o"),
+                    driver = scratch.path("driver.c"), result = scratch.path("result"),
+                    driver_object = scratch.path("driver.o"), log = scratch.path("log");
   write_weights(p.plan, weights);
-  write_text(kernels, emit_kernels(p, options, EmitKind::object));
-  write_text(driver, driver_source(p, options, weights));
-  run_compiler({"cc", "-O1", "-fPIC", "-fvisibility=hidden", "-c", driver, "-o", driver_object},
-               log);
-  if (options.kind == LibraryKind::Object) {
-    run_compiler({"cc", "-r", "-nostdlib", driver_object, kernels, "-o", result}, log);
-  } else if (options.text) {
-    run_compiler({"c++", "-shared", "-static-libstdc++", "-static-libgcc", driver_object, kernels,
-                  text_archive(), "-l:libutf8proc.a", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections",
-                  "-Wl,-z,noexecstack", "-Wl,-s", "-o", result},
-                 log);
-  } else {
-    run_compiler(
-        {"cc", "-shared", driver_object, kernels, "-Wl,-z,noexecstack", "-Wl,-s", "-o", result},
-        log);
-  }
+  write_file_atomically(kernels, emit_kernels(p, options, EmitKind::object));
+  write_file_atomically(driver, driver_source(p, options, weights));
+  run_compiler(
+      {options.compiler, "-O1", "-fPIC", "-fvisibility=hidden", "-c", driver, "-o", driver_object},
+      log);
+  std::vector<std::string> command;
+  if (options.kind == LibraryKind::Object) command = {options.compiler, "-r", "-nostdlib"};
+  else if (options.text) command = {"c++", "-shared", "-static-libstdc++", "-static-libgcc"};
+  else command = {options.compiler, "-shared"};
+  command.insert(command.end(), {driver_object, kernels});
+  if (options.text) command.insert(command.end(), {text_archive(), "-l:libutf8proc.a"});
+  if (options.kind == LibraryKind::Object) command.push_back("-Wl,--force-group-allocation");
+  else
+    command.insert(command.end(),
+                   {"-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,-s"});
+  command.insert(command.end(), {"-o", result});
+  run_compiler(command, log);
+  if (options.kind == LibraryKind::Object) keep_global(options, result, log);
   copy_into_place(result, path);
 }
 
@@ -146,17 +136,19 @@ void write_library(const Program& p, const LibraryOptions& options, const std::s
       fail("output '{}' updates an input: freeze the model before compiling it to a library",
            out.name);
   switch (options.kind) {
-    case LibraryKind::Header: write_text(path, library_header(p, options)); return;
-    case LibraryKind::Llvm: write_text(path, emit_kernels(p, options, EmitKind::llvm)); return;
+    case LibraryKind::Header: write_file_atomically(path, library_header(p, options)); return;
+    case LibraryKind::Llvm:
+      write_file_atomically(path, emit_kernels(p, options, EmitKind::llvm));
+      return;
     case LibraryKind::Assembly:
-      write_text(path, emit_kernels(p, options, EmitKind::assembly));
+      write_file_atomically(path, emit_kernels(p, options, EmitKind::assembly));
       return;
     case LibraryKind::Object:
     case LibraryKind::SharedLibrary: break;
   }
   link(p, options, path);
-  if (options.kind == LibraryKind::SharedLibrary)
-    write_text(fs::path(path).replace_extension(".h").string(), library_header(p, options));
+  write_file_atomically(fs::path(path).replace_extension(".h").string(),
+                        library_header(p, options));
 }
 
 }  // namespace lathe

@@ -27,16 +27,20 @@ struct LibraryOptions {
   std::string name;  // a C identifier; prefixes every symbol
   LibraryKind kind = LibraryKind::SharedLibrary;
   Target target;
-  std::string comment;  // of the header: where it came from
-  std::optional<TextFrontEnd> text;
+  std::string triple = "";  // of LlvmBackend::find_cpu; empty: x86-64 Linux
+  // Compiles and links C for the triple: "cc", or a cross compiler.
+  std::string compiler = "cc";
+  std::string comment;               // of the header: where it came from
+  std::optional<TextFrontEnd> text;  // for this machine's architecture only
 };
 
 // `text` limited to what a C identifier may hold, for names made of file names.
 std::string c_identifier(std::string_view text);
 
-// Writes `path` atomically; SharedLibrary also writes the header beside it (`path` with .h).
-// A shared library or object needs a C compiler (`c++`) to assemble and link; its absence or
-// failure is a user error with its output. No update outputs: freeze the model first.
+// Writes `path` atomically; SharedLibrary and Object also write the header beside it (`path` with
+// .h). Both need a C compiler, with a text front end `c++`, to assemble and link; its absence or
+// failure is a user error with its output. An object with a text front end needs libstdc++ where it
+// is linked. No update outputs: freeze the model first.
 void write_library(const Program& p, const LibraryOptions& options, const std::string& path);
 
 // The C header's text.

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "backends/llvm_table.h"
+#include "runtime/options.h"
 
 namespace lathe {
 
@@ -21,6 +22,7 @@ constexpr const char* kFile = "liblathe_llvm.so";
 
 // Where the module may be, in order.
 std::vector<fs::path> candidates(const std::string& module_path) {
+  if (!options().llvm_module.empty()) return {options().llvm_module};
   std::vector<fs::path> out;
   if (!module_path.empty()) out.emplace_back(module_path);
   std::vector<fs::path> homes;
@@ -84,6 +86,10 @@ Result<std::vector<CompiledKernel>> LlvmBackend::compile(std::span<const KernelJ
 Result<std::string> LlvmBackend::emit(std::span<const KernelJob> jobs, const Target& target,
                                       EmitKind kind, const LlvmOptions& options) {
   return table_->emit(jobs, target, kind, options);
+}
+
+Result<CpuTarget> LlvmBackend::find_cpu(const std::string& triple, const std::string& cpu) {
+  return table_->find_cpu(triple, cpu);
 }
 
 const char* LlvmBackend::llvm_version() const { return table_->llvm_version; }

@@ -30,12 +30,20 @@ struct LlvmOptions {
   // For tests on lesser machines: code shaped for the target but using these instructions only;
   // scalar: the target's.
   Isa instructions = Isa::scalar;
+  std::string triple = "";  // as find_cpu gave it; empty: x86-64 Linux
+};
+
+// A machine to emit code for.
+struct CpuTarget {
+  std::string triple;
+  Target target;
 };
 
 class LlvmBackend {
  public:
-  // Loads the module once a process; thread-safe. Looked for beside the running library or program,
-  // in its ../lib, in `module_path` if given, and where it was built. The failure names the places.
+  // Loads the module once a process; thread-safe. It is the file LATHE_LLVM_SO where that is set,
+  // else looked for in `module_path` if given, beside the running library or program, in its
+  // ../lib, and where it was built. The failure names the places.
   static Result<LlvmBackend*> open(const std::string& module_path = "");
 
   // Machine code for this process, one result a job, in order; equal kernels with equal schedules
@@ -48,6 +56,11 @@ class LlvmBackend {
   // assembly or LLVM IR) that defines every job's symbol with the signature KernelFn.
   Result<std::string> emit(std::span<const KernelJob> jobs, const Target& target, EmitKind kind,
                            const LlvmOptions& options = {});
+
+  // The CPU `cpu` ("haswell", "x86-64-v3", ..) of `triple`, by LLVM's tables; the least that code
+  // is made for where `cpu` is empty. Cache sizes stay at their defaults. A failure names what
+  // would do.
+  Result<CpuTarget> find_cpu(const std::string& triple, const std::string& cpu);
 
   const char* llvm_version() const;
 

@@ -25,6 +25,7 @@ struct LlvmTable {
                                                  const LlvmOptions&);
   Result<std::string> (*emit)(std::span<const KernelJob>, const Target&, EmitKind,
                               const LlvmOptions&);
+  Result<CpuTarget> (*find_cpu)(const std::string& triple, const std::string& cpu);
 };
 
 }  // namespace lathe

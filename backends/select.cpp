@@ -1,5 +1,7 @@
 #include "backends/select.h"
 
+#include <array>
+#include <atomic>
 #include <cstdio>
 
 #include "backends/llvm_module.h"
@@ -28,13 +30,11 @@ Result<std::vector<CompiledKernel>> with_llvm(const Program& p, const Target& ta
   return (*llvm)->compile(jobs, target, llvm_options);
 }
 
-CompiledKernel with_library(const Kernel& k, const KernelSchedule& s, const Target& target,
-                            bool simd) {
-  if (simd) {
-    Result<CompiledKernel> built = simd_kernel(k, s, target);
-    if (built) return *std::move(built);
-    explain(fmt::format("xsimd refuses {}: {}", k.label, built.error()));
-  }
+CompiledKernel with_simd(const Kernel& k, const KernelSchedule& s, const Target& target,
+                         const OnFallback& on_fallback) {
+  Result<CompiledKernel> built = simd_kernel(k, s, target);
+  if (built) return *std::move(built);
+  on_fallback({Backend::Simd, Backend::Interpreter, fmt::format("{}: {}", k.label, built.error())});
   return interpret_kernel(k, s, target).value();
 }
 
@@ -48,19 +48,36 @@ std::optional<Backend> parse_backend(std::string_view text) {
 
 std::string_view name(Backend b) { return kNames[static_cast<size_t>(b)]; }
 
+void warn_of_fallback(const Fallback& f) {
+  static std::array<std::atomic_flag, std::size(kNames)> told;
+  if (told[static_cast<size_t>(f.from)].test_and_set()) return;
+  fmt::print(stderr,
+             "lathe: warning: {1} runs what {0} cannot, and more slowly: {2}. `lathe doctor` shows "
+             "the state of {0}; --backend {1} (CompileOptions::backend) chooses {1} without this "
+             "line\n",
+             name(f.from), name(f.to), f.reason);
+}
+
 std::vector<CompiledKernel> select_kernels(const Program& p, const Target& target, Backend backend,
-                                           int threads) {
+                                           int threads, const OnFallback& on_fallback) {
+  const OnFallback tell = on_fallback ? on_fallback : warn_of_fallback;
   if (backend == Backend::Auto || backend == Backend::Llvm) {
     auto compiled = with_llvm(p, target, threads);
-    if (compiled) return *std::move(compiled);
+    if (compiled) {
+      for (size_t i = 0; i < p.kernels.size(); ++i)
+        explain(fmt::format("{}: {}", p.kernels[i].label, (*compiled)[i].implementation));
+      return *std::move(compiled);
+    }
     if (backend == Backend::Llvm) fail("the llvm backend cannot be used: {}", compiled.error());
-    explain("llvm is passed over: " + compiled.error());
+    tell({Backend::Llvm, Backend::Simd, compiled.error()});
   }
   std::vector<CompiledKernel> out;
   for (size_t i = 0; i < p.kernels.size(); ++i) {
-    out.push_back(
-        with_library(p.kernels[i], p.schedules[i], target, backend != Backend::Interpreter));
-    explain(fmt::format("{}: {}", p.kernels[i].label, out.back().implementation));
+    const Kernel& k = p.kernels[i];
+    const KernelSchedule& s = p.schedules[i];
+    out.push_back(backend == Backend::Interpreter ? interpret_kernel(k, s, target).value()
+                                                  : with_simd(k, s, target, tell));
+    explain(fmt::format("{}: {}", k.label, out.back().implementation));
   }
   return out;
 }

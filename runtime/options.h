@@ -6,6 +6,7 @@
 //   LATHE_VERBOSE    topics to explain on stderr, separated by commas: "dispatch,passes"
 //   LATHE_CACHE_DIR  where compiled objects are kept; set but empty: nowhere
 //                    (default: $XDG_CACHE_HOME/lathe, else $HOME/.cache/lathe)
+//   LATHE_LLVM_SO    the file of the LLVM backend (default: found beside the program)
 //   NO_COLOR         set and not empty: no colours and no moving progress bars
 #pragma once
 
@@ -15,10 +16,11 @@
 namespace lathe {
 
 struct Options {
-  std::string isa;        // LATHE_ISA as given; empty: not set
-  int threads = 0;        // LATHE_THREADS, else OMP_NUM_THREADS; 0: neither is set
-  std::string verbose;    // LATHE_VERBOSE as given
-  std::string cache_dir;  // empty: keep no objects on disk
+  std::string isa;          // LATHE_ISA as given; empty: not set
+  int threads = 0;          // LATHE_THREADS, else OMP_NUM_THREADS; 0: neither is set
+  std::string verbose;      // LATHE_VERBOSE as given
+  std::string cache_dir;    // empty: keep no objects on disk
+  std::string llvm_module;  // LATHE_LLVM_SO; empty: not set
   bool no_color = false;
 
   // Whether LATHE_VERBOSE lists `topic`.

@@ -13,107 +13,20 @@
 #include "runtime/files.h"
 #include "runtime/npy.h"
 #include "runtime/npz.h"
-#include "runtime/safetensors.h"
-#include "tests/support/scratch.h"
+#include "tests/support/project.h"
 
 namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::Captured;
 using testing::check_names;
+using testing::lathe_cli;
+using testing::pooling_json;
+using testing::Project;
+using testing::Redirection;
 using testing::ScratchFolder;
-
-struct Captured {
-  int status = 0;
-  std::string out, err;
-};
-
-// Redirects a descriptor into a file while it lives.
-class Redirection {
- public:
-  Redirection(int descriptor, const std::string& path)
-      : descriptor_(descriptor), saved_(dup(descriptor)) {
-    std::FILE* file = std::fopen(path.c_str(), "w");
-    REQUIRE(file != nullptr);
-    dup2(fileno(file), descriptor);
-    std::fclose(file);
-  }
-  Redirection(const Redirection&) = delete;
-  Redirection& operator=(const Redirection&) = delete;
-  ~Redirection() {
-    dup2(saved_, descriptor_);
-    close(saved_);
-  }
-
- private:
-  int descriptor_, saved_;
-};
-
-Captured lathe_cli(const std::vector<std::string>& arguments) {
-  const ScratchFolder scratch;
-  std::vector<const char*> argv = {"lathe"};
-  for (const std::string& a : arguments) argv.push_back(a.c_str());
-  Captured c;
-  {
-    std::fflush(stdout);
-    const Redirection out(STDOUT_FILENO, scratch.path("out"));
-    const Redirection err(STDERR_FILENO, scratch.path("err"));
-    c.status = tools::run_cli(static_cast<int>(argv.size()), argv.data());
-  }
-  c.out = read_text_file(scratch.path("out"));
-  c.err = read_text_file(scratch.path("err"));
-  return c;
-}
-
-// Keras configuration: Embedding(30, 4), GlobalAveragePooling1D, Dense(units).
-std::string model_json(int units = 1, const char* activation = "sigmoid") {
-  return fmt::format(R"({{"class_name": "Sequential", "config": {{"name": "tiny", "layers": [
-    {{"class_name": "InputLayer", "config": {{"batch_input_shape": [null, null],
-      "dtype": "int32", "name": "tokens"}}}},
-    {{"class_name": "Embedding", "config": {{"name": "embedding", "input_dim": 30,
-      "output_dim": 4, "batch_input_shape": [null, null]}}}},
-    {{"class_name": "GlobalAveragePooling1D", "config": {{"name": "pool"}}}},
-    {{"class_name": "Dense", "config": {{"name": "answer", "units": {}, "activation": "{}"}}}}
-  ]}}}})",
-                     units, activation);
-}
-
-std::string reviews() {
-  std::string out = "text\tlabel\n";
-  for (int i = 0; i < 20; ++i)
-    out += fmt::format("a fine film number {}\tpos\na dull book number {}\tneg\n", i % 7, i % 5);
-  return out;
-}
-
-// A folder with a model, data and, once trained, a run.
-struct Project {
-  ScratchFolder scratch;
-  std::string model = scratch.write("model.json", model_json());
-  std::string data = scratch.write("reviews.tsv", reviews());
-  std::string run = scratch.path("run");
-
-  // A file of weights under which the model answers sigmoid(2), whatever the tokens.
-  std::string weights() const {
-    std::string file = scratch.path("weights.safetensors");
-    write_safetensors(file, {{"embedding/embeddings",
-                              Tensor::from<float>({30, 4}, std::vector<float>(120, 0.5f))},
-                             {"answer/kernel", Tensor::from<float>({4, 1}, {1, 1, 1, 1})},
-                             {"answer/bias", Tensor::from<float>({1}, {0})}});
-    return file;
-  }
-
-  std::vector<std::string> train_arguments() const {
-    return {"train", model,  "--data",    data, "--eval",    data,         "--maxlen", "6",
-            "--lr",  "0.05", "--seed",    "1",  "--epochs",  "6",          "--batch",  "16",
-            "-o",    run,    "--threads", "1",  "--backend", "interpreter"};
-  }
-  Captured train(std::vector<std::string> more = {}) const {
-    std::vector<std::string> all = train_arguments();
-    all.insert(all.end(), more.begin(), more.end());
-    return lathe_cli(all);
-  }
-};
 
 TEST_CASE("every verb has a help with an example") {
   for (const tools::Verb* verb : tools::verbs()) {
@@ -191,106 +104,6 @@ TEST_CASE("files that are no models fail with exit 1, by name") {
       check_names(c.err, {"lathe " + verb, path});
     }
   }
-}
-
-TEST_CASE("train, eval and predict a classifier") {
-  const Project p;
-  const Captured trained = p.train({"--json"});
-  CAPTURE(trained.err);
-  REQUIRE(trained.status == 0);
-  CHECK(json::parse(trained.out)["val_accuracy"].get<double>() >= 0.9);
-  check_names(trained.err, {"epoch 1/6", "epoch 6/6", "40 examples"});
-  for (const char* file : {"config.json", "model.json", "vocabulary.txt", "weights.safetensors",
-                           "checkpoint.safetensors", "history.csv"})
-    CHECK(fs::exists(p.run + "/" + file));
-
-  const Captured eval = lathe_cli({"eval", p.run, "--data", p.data, "--json"});
-  REQUIRE(eval.status == 0);
-  CHECK(json::parse(eval.out)["accuracy"].get<double>() >= 0.9);
-
-  const Captured answers = lathe_cli({"predict", p.run, "A fine film!", "dull book"});
-  REQUIRE(answers.status == 0);
-  CHECK(answers.out.starts_with("pos\t"));
-  CHECK(answers.out.find("\nneg\t") != std::string::npos);
-  const Captured one = lathe_cli({"predict", p.run, "--json", "dull book"});
-  CHECK(json::parse(one.out)["answers"][0]["label"] == "neg");
-}
-
-TEST_CASE("more classes than two are told apart") {
-  const Project p;
-  p.scratch.write("model.json", model_json(3, "softmax"));
-  std::string table = "text\tlabel\n";
-  for (int i = 0; i < 12; ++i) table += "red\t1\ngreen\t2\nblue\t3\n";
-  p.scratch.write("reviews.tsv", table);
-  const Captured trained = p.train();
-  CAPTURE(trained.err);
-  REQUIRE(trained.status == 0);
-  CHECK(lathe_cli({"predict", p.run, "green"}).out.starts_with("2\t"));
-}
-
-TEST_CASE("a resumed training ends as one without a break") {
-  const Project whole, half;
-  REQUIRE(whole.train().status == 0);
-  REQUIRE(half.train({"--epochs", "3"}).status == 2);  // an option may be given once
-  std::vector<std::string> three = half.train_arguments();
-  *(std::find(three.begin(), three.end(), "--epochs") + 1) = "3";
-  REQUIRE(lathe_cli(three).status == 0);
-  const Captured resumed = half.train({"--resume"});
-  CAPTURE(resumed.err);
-  REQUIRE(resumed.status == 0);
-  CHECK(resumed.err.find("epoch 3/6") == std::string::npos);
-  CHECK(read_text_file(whole.run + "/weights.safetensors") ==
-        read_text_file(half.run + "/weights.safetensors"));
-}
-
-TEST_CASE("resuming with other options or other data is refused") {
-  const Project p;
-  REQUIRE(p.train().status == 0);
-  const std::vector<std::string> base = {"train", p.model, "--data",  p.data,
-                                         "-o",    p.run,   "--resume"};
-  const auto with = [&](std::initializer_list<std::string> more) {
-    std::vector<std::string> all = base;
-    all.insert(all.end(), more);
-    return lathe_cli(all);
-  };
-  const Captured batch = with({"--batch", "8"});
-  CHECK(batch.status == 1);
-  check_names(batch.err, {p.run, "--batch 16, not 8"});
-  p.scratch.write("reviews.tsv", reviews() + "one more\tpos\n");
-  const Captured data = with({});
-  CHECK(data.status == 1);
-  check_names(data.err, {p.data, "41 examples", "40"});
-}
-
-TEST_CASE("bad training data and models are named, and the former run stays") {
-  const Project p;
-  REQUIRE(p.train().status == 0);
-  const std::string weights = read_text_file(p.run + "/weights.safetensors");
-  p.scratch.write("reviews.tsv", reviews() + "so so\tneutral\n");
-  const Captured third = p.train();
-  CHECK(third.status == 1);
-  check_names(third.err, {"reviews.tsv:42", "neutral"});
-  p.scratch.write("reviews.tsv", "");
-  const Captured empty = p.train();
-  CHECK(empty.status == 1);
-  check_names(empty.err, {"reviews.tsv"});
-  p.scratch.write("reviews.tsv", reviews());
-  const Captured words = p.train({"--vocab", "31"});
-  CHECK(words.status == 1);
-  check_names(words.err, {"model.json", "30 rows", "--vocab 31"});
-  CHECK(read_text_file(p.run + "/weights.safetensors") == weights);
-  CHECK(lathe_cli({"predict", p.run, "fine"}).status == 0);
-}
-
-TEST_CASE("a broken run is refused with its file") {
-  const Project p;
-  REQUIRE(p.train().status == 0);
-  fs::remove(p.run + "/weights.safetensors");
-  const Captured c = lathe_cli({"predict", p.run, "fine"});
-  CHECK(c.status == 1);
-  check_names(c.err, {"weights.safetensors"});
-  p.scratch.write("run/weights.safetensors", "short");
-  check_names(lathe_cli({"eval", p.run, "--data", p.data}).err, {"weights.safetensors"});
 }
 
 TEST_CASE("run evaluates, agrees with the reference and writes npz") {
@@ -463,7 +276,7 @@ TEST_CASE("the text form of a model is a model") {
 TEST_CASE("check compares with recorded outputs and counts") {
   const Project p;
   const std::string folder = p.scratch.path("models");
-  p.scratch.write("models/a/model.json", model_json());
+  p.scratch.write("models/a/model.json", pooling_json());
   fs::create_directories(folder + "/a/test_data_set_0");
   fs::create_directories(folder + "/a/test_data_set_1");
   const Tensor tokens = Tensor::from<int32_t>({1, 3}, {2, 3, 4});

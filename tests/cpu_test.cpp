@@ -173,6 +173,7 @@ TEST_CASE("environment variables become options") {
                               {"OMP_NUM_THREADS", "7"},
                               {"LATHE_VERBOSE", "passes,dispatch"},
                               {"LATHE_CACHE_DIR", "/c"},
+                              {"LATHE_LLVM_SO", "/m.so"},
                               {"NO_COLOR", "1"}});
   CHECK(all.isa == "avx2");
   CHECK(all.threads == 2);
@@ -180,6 +181,7 @@ TEST_CASE("environment variables become options") {
   CHECK(all.explains("passes"));
   CHECK_FALSE(all.explains("pass"));
   CHECK(all.cache_dir == "/c");
+  CHECK(all.llvm_module == "/m.so");
   CHECK(all.no_color);
 
   CHECK(options_with({{"OMP_NUM_THREADS", "4,2"}}).threads == 4);

@@ -12,7 +12,7 @@
 #include "runtime/npy.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace lathe {
 namespace {
@@ -266,14 +266,14 @@ TEST_CASE("a configuration cut at any place, or with any byte changed, is refuse
 
 TEST_CASE("weights of another shape or missing are refused by name") {
   Model m = build_keras(with_layer("Dense", R"("units":3)"), "m.json", nn::Mode::Inference);
-  const TemporaryFolder folder;
-  save_weights(m, folder.file("w.safetensors"));
+  const testing::ScratchFolder folder;
+  save_weights(m, folder.path("w.safetensors"));
   Model other = build_keras(with_layer("Dense", R"("units":3)"), "m.json", nn::Mode::Inference, 9);
   CHECK_FALSE(identical(m.weights.at("l/kernel"), other.weights.at("l/kernel")));
-  load_weights(other, folder.file("w.safetensors"));
+  load_weights(other, folder.path("w.safetensors"));
   CHECK(identical(m.weights.at("l/kernel"), other.weights.at("l/kernel")));
   Model wide = build_keras(with_layer("Dense", R"("units":4)"), "m.json", nn::Mode::Inference);
-  expect_error([&] { load_weights(wide, folder.file("w.safetensors")); },
+  expect_error([&] { load_weights(wide, folder.path("w.safetensors")); },
                {"w.safetensors", "l/", "4]", "3]"});
   m.weights.erase("l/bias");
   expect_error([&] { freeze(m); }, {"l/bias", "missing", "f32[3]"});

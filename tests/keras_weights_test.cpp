@@ -11,7 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/hdf5_builder.h"
 #include "tests/support/paths.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace lathe {
 namespace {
@@ -113,9 +113,9 @@ void build_by_class(const std::string& path) {
 }
 
 TEST_CASE("layers are matched by class and order whatever they are called") {
-  const TemporaryFolder folder;
-  build_by_class(folder.file("m.weights.h5"));
-  const KerasFile file = read_keras_file(folder.file("m.weights.h5"));
+  const testing::ScratchFolder folder;
+  build_by_class(folder.path("m.weights.h5"));
+  const KerasFile file = read_keras_file(folder.path("m.weights.h5"));
   CHECK(file.config_json.empty());
   const auto layers = match_weights(
       {{"first", "Dense"}, {"both", "Bidirectional"}, {"rest", "Dropout"}, {"last", "Dense"}},
@@ -134,8 +134,8 @@ TEST_CASE("layers are matched by class and order whatever they are called") {
 }
 
 TEST_CASE("the early layout's numbers may have gaps") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("m.h5");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("m.h5");
   {
     Hdf5Builder h5(path);
     h5.dataset("/_layer_checkpoint_dependencies/dense/vars/0", {1});
@@ -147,8 +147,8 @@ TEST_CASE("the early layout's numbers may have gaps") {
 }
 
 TEST_CASE("a model within a model is matched in its turn") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("m.h5");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("m.h5");
   {
     Hdf5Builder h5(path);
     h5.dataset("/layers/functional/layers/dense/vars/0", {1});
@@ -170,10 +170,10 @@ void build_legacy(const std::string& path, const std::string& root) {
 }
 
 TEST_CASE("legacy weights stand at the root or below it, and split lists are joined") {
-  const TemporaryFolder folder;
+  const testing::ScratchFolder folder;
   for (const std::string root : {"", "/model_weights"}) {
-    build_legacy(folder.file("m.h5"), root);
-    const KerasFile file = read_keras_file(folder.file("m.h5"));
+    build_legacy(folder.path("m.h5"), root);
+    const KerasFile file = read_keras_file(folder.path("m.h5"));
     const auto layers = match_weights({{"input", "InputLayer"}, {"dense_7", "Dense"}}, file);
     CHECK(describe(layers[1]) == "dense_7: dense_7/kernel:0=f32[3]");
     expect_error([&] { match_weights({{"dense", "Dense"}}, file); }, {"\"dense_7\"", "none of"});
@@ -181,17 +181,17 @@ TEST_CASE("legacy weights stand at the root or below it, and split lists are joi
 }
 
 TEST_CASE("a JSON configuration has no weights") {
-  const TemporaryFolder folder;
-  write_file_atomically(folder.file("m.json"), std::string_view(" {\"class_name\": \"x\"}"));
-  const KerasFile file = read_keras_file(folder.file("m.json"));
+  const testing::ScratchFolder folder;
+  write_file_atomically(folder.path("m.json"), std::string_view(" {\"class_name\": \"x\"}"));
+  const KerasFile file = read_keras_file(folder.path("m.json"));
   CHECK(file.layout == KerasLayout::none);
   CHECK(file.config_json == " {\"class_name\": \"x\"}");
   CHECK(match_weights({{"a", "Dense"}}, file).at(0).weights.empty());
 }
 
 TEST_CASE("what is no Keras file is refused by name and expectation") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("m");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("m");
   const auto refuse = [&](std::string_view content, std::initializer_list<std::string_view> parts) {
     write_file_atomically(path, content);
     expect_error([&] { read_keras_file(path); }, parts);
@@ -212,8 +212,8 @@ TEST_CASE("what is no Keras file is refused by name and expectation") {
 }
 
 TEST_CASE("every element type of HDF5 that Keras uses is read") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("m.h5");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("m.h5");
   {
     Hdf5Builder h5(path);
     const hid_t f16 = H5Tcopy(H5T_IEEE_F32LE);
@@ -250,12 +250,12 @@ TEST_CASE("every element type of HDF5 that Keras uses is read") {
 // A file whose weight "/layers/dense/vars/0" or its surroundings are as `build` makes them.
 void refuse_hdf5(const std::function<void(Hdf5Builder&)>& build,
                  std::initializer_list<std::string_view> parts, ErrorKind kind = ErrorKind::User) {
-  const TemporaryFolder folder;
+  const testing::ScratchFolder folder;
   {
-    Hdf5Builder h5(folder.file("m.h5"));
+    Hdf5Builder h5(folder.path("m.h5"));
     build(h5);
   }
-  expect_error([&] { read_keras_file(folder.file("m.h5")); }, parts, kind);
+  expect_error([&] { read_keras_file(folder.path("m.h5")); }, parts, kind);
 }
 
 TEST_CASE("HDF5 that claims more than it holds or points elsewhere is refused") {
@@ -324,10 +324,10 @@ void write_plainly(const std::string& path, std::string_view content) {
 }
 
 TEST_CASE("no truncation of a Keras file does harm") {
-  const TemporaryFolder folder;
-  build_legacy(folder.file("m.h5"), "/model_weights");
-  const std::string whole = read_text_file(folder.file("m.h5"));
-  const std::string path = folder.file("cut");
+  const testing::ScratchFolder folder;
+  build_legacy(folder.path("m.h5"), "/model_weights");
+  const std::string whole = read_text_file(folder.path("m.h5"));
+  const std::string path = folder.path("cut");
   for (size_t n = 0; n < whole.size(); n += n < 200 ? 7 : 53) {
     CAPTURE(n);
     write_plainly(path, std::string_view(whole).substr(0, n));
@@ -336,12 +336,12 @@ TEST_CASE("no truncation of a Keras file does harm") {
 }
 
 TEST_CASE("no corruption of a Keras file does harm") {
-  const TemporaryFolder folder;
-  build_legacy(folder.file("legacy.h5"), "/model_weights");
-  build_by_class(folder.file("class.h5"));
-  const std::string path = folder.file("changed");
+  const testing::ScratchFolder folder;
+  build_legacy(folder.path("legacy.h5"), "/model_weights");
+  build_by_class(folder.path("class.h5"));
+  const std::string path = folder.path("changed");
   for (const char* name : {"legacy.h5", "class.h5"}) {
-    const std::string whole = read_text_file(folder.file(name));
+    const std::string whole = read_text_file(folder.path(name));
     std::mt19937 random(11);
     for (int round = 0; round < 400; ++round) {
       std::string changed = whole;

@@ -7,7 +7,7 @@
 #include "frontend/onnx/convert.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/onnx_builder.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace lathe::onnx {
 namespace {
@@ -124,12 +124,12 @@ TEST_CASE("names: cycles, twice defined, defined nowhere, nested graphs") {
 }
 
 TEST_CASE("external data lies in the model's folder") {
-  const TemporaryFolder folder;
+  const testing::ScratchFolder folder;
   const std::vector<float> values = {1, 2, 3, 4};
-  write_bytes(folder.file("w.bin"), {reinterpret_cast<const char*>(values.data()), 16});
-  std::filesystem::create_directory(folder.path() / "inner");
-  std::filesystem::create_symlink("../w.bin", folder.path() / "inner" / "link.bin");
-  const std::string inside = folder.path().string(), inner = folder.file("inner");
+  write_bytes(folder.path("w.bin"), {reinterpret_cast<const char*>(values.data()), 16});
+  std::filesystem::create_directory(folder.path("inner"));
+  std::filesystem::create_symlink("../w.bin", folder.path("inner/link.bin"));
+  const std::string inside = folder.path(), inner = folder.path("inner");
   const auto read = [](const std::string& where, const Message& t) {
     return parse(external_model(t).data(), where)->graph->initializers[0].second.numbers;
   };

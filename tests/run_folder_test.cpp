@@ -1,7 +1,6 @@
 // The RUN folder: what it holds, what it refuses, and that it survives kills and full disks.
 #include <doctest/doctest.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "runtime/safetensors.h"
 #include "runtime/train/run_config.h"
 #include "tests/support/scratch.h"
+#include "tests/support/small_disk.h"
 
 namespace lathe::train {
 namespace {
@@ -227,22 +227,14 @@ TEST_CASE("a kill -9 at any moment leaves one whole run, the former or the new o
 }
 
 TEST_CASE("on a full disk the former run stays, and the message says why") {
-  const ScratchFolder scratch;
-  const std::string disk = scratch.path("disk");
-  fs::create_directory(disk);
-  if (geteuid() != 0 || mount("lathe", disk.c_str(), "tmpfs", 0, "size=256k") != 0) {
-    MESSAGE("skipped: cannot mount a tmpfs here");
-    return;
-  }
-  save(disk + "/run", parts(1));
-  const Parts large = parts(2, 1 << 20);
-  const std::string message = error_of([&] { save(disk + "/run", large); });
-  const int version = version_of(disk + "/run");
-  const bool clean = !fs::exists(disk + "/run/.next");
-  umount(disk.c_str());
+  const lathe::testing::SmallDisk disk(256);
+  if (!disk.mounted()) return;
+  const std::string path = disk.folder().path("run");
+  save(path, parts(1));
+  const std::string message = error_of([&] { save(path, parts(2, 1 << 20)); });
   check_names(message, {"safetensors", "No space left"});
-  CHECK(version == 1);
-  CHECK(clean);
+  CHECK(version_of(path) == 1);
+  CHECK_FALSE(fs::exists(path + "/.next"));
 }
 
 }  // namespace

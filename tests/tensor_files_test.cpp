@@ -9,7 +9,7 @@
 #include "runtime/safetensors.h"
 #include "runtime/zip_archive.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace lathe {
 namespace {
@@ -70,8 +70,8 @@ void attack(const std::string& whole, const std::function<void(std::string_view)
 }
 
 TEST_CASE("safetensors gives back every element type, the metadata and the names") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("m.safetensors");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("m.safetensors");
   write_safetensors(path, samples(), {{"format", "pt"}, {"note", "十"}});
   const SafetensorsFile file = read_safetensors(path);
   CHECK(file.metadata.at("note") == "十");
@@ -89,8 +89,8 @@ TEST_CASE("safetensors gives back every element type, the metadata and the names
 }
 
 TEST_CASE("safetensors tensors are views of the file and keep it alive") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("m.safetensors");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("m.safetensors");
   write_safetensors(path, {{"w", Tensor::from<float>({2}, {1, 2})}});
   Tensor w = *read_safetensors(path).find("w");
   std::filesystem::remove(path);
@@ -147,9 +147,9 @@ TEST_CASE("safetensors names what is wrong and where") {
 }
 
 TEST_CASE("safetensors refuses to write a name twice or one that is not UTF-8") {
-  const TemporaryFolder folder;
+  const testing::ScratchFolder folder;
   const Tensor t = Tensor::scalar(1.0f);
-  const std::string path = folder.file("m");
+  const std::string path = folder.path("m");
   expect_error([&] { write_safetensors(path, {{"a", t}, {"a", t}}); }, {"\"a\"", "twice"});
   expect_error([&] { write_safetensors(path, {{"\xff", t}}); }, {"UTF-8"});
   expect_error([&] { write_safetensors(path, {{"__metadata__", t}}); }, {"reserved"});
@@ -157,18 +157,18 @@ TEST_CASE("safetensors refuses to write a name twice or one that is not UTF-8") 
 }
 
 TEST_CASE("no truncation or corruption of safetensors does harm") {
-  const TemporaryFolder folder;
-  write_safetensors(folder.file("m"), {{"w", Tensor::from<float>({2, 2}, {1, 2, 3, 4})},
+  const testing::ScratchFolder folder;
+  write_safetensors(folder.path("m"), {{"w", Tensor::from<float>({2, 2}, {1, 2, 3, 4})},
                                        {"b", Tensor::from<bool>({3}, {true, false, true})}});
-  attack(read_text_file(folder.file("m")), [](std::string_view s) { parse_st(s); });
+  attack(read_text_file(folder.path("m")), [](std::string_view s) { parse_st(s); });
 }
 
 TEST_CASE("npy gives back every element type; bfloat16 comes back as its bits") {
-  const TemporaryFolder folder;
+  const testing::ScratchFolder folder;
   for (const NamedTensor& t : samples()) {
     CAPTURE(t.name);
-    write_npy(folder.file("a.npy"), t.tensor);
-    const Tensor back = read_npy(folder.file("a.npy"));
+    write_npy(folder.path("a.npy"), t.tensor);
+    const Tensor back = read_npy(folder.path("a.npy"));
     CHECK(back.dims() == t.tensor.dims());
     if (t.tensor.dtype() == DType::bf16) CHECK(back.dtype() == DType::u16);
     else CHECK(identical(back, t.tensor));
@@ -222,14 +222,14 @@ TEST_CASE("npy names what is wrong and where") {
 }
 
 TEST_CASE("no truncation or corruption of npy does harm") {
-  const TemporaryFolder folder;
-  write_npy(folder.file("a.npy"), Tensor::from<float>({2, 2}, {1, 2, 3, 4}));
-  attack(read_text_file(folder.file("a.npy")), [](std::string_view s) { parse_array(s); });
+  const testing::ScratchFolder folder;
+  write_npy(folder.path("a.npy"), Tensor::from<float>({2, 2}, {1, 2, 3, 4}));
+  attack(read_text_file(folder.path("a.npy")), [](std::string_view s) { parse_array(s); });
 }
 
 TEST_CASE("npz gives back all arrays in order, stored and deflated") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("a.npz");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("a.npz");
   auto arrays = samples();
   std::erase_if(arrays, [](const NamedTensor& t) { return t.tensor.dtype() == DType::bf16; });
   arrays.push_back({"large", Tensor::zeros(DType::f64, {100, 100})});
@@ -251,8 +251,8 @@ TEST_CASE("npz gives back all arrays in order, stored and deflated") {
 }
 
 TEST_CASE("npz refuses foreign entries, doubled names and what is no archive") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("a.npz");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("a.npz");
   const Tensor t = Tensor::scalar(1.0f);
   expect_error([&] { write_npz(path, {{"a", t}, {"a", t}}); }, {path, "\"a\"", "twice"});
   write_zip(path, {{"a.txt", {bytes_of("hello")}}}, false);
@@ -262,8 +262,8 @@ TEST_CASE("npz refuses foreign entries, doubled names and what is no archive") {
 }
 
 TEST_CASE("zip entries are limited by what the archive can hold and by the budget") {
-  const TemporaryFolder folder;
-  const std::string path = folder.file("a.zip");
+  const testing::ScratchFolder folder;
+  const std::string path = folder.path("a.zip");
   const std::string zeros(1'000'000, '\0');
   write_zip(path, {{"a", {bytes_of(zeros)}}, {"b", {bytes_of(zeros)}}}, true);
   const std::string archive = read_text_file(path);
@@ -273,10 +273,10 @@ TEST_CASE("zip entries are limited by what the archive can hold and by the budge
 }
 
 TEST_CASE("no truncation or corruption of npz does harm") {
-  const TemporaryFolder folder;
+  const testing::ScratchFolder folder;
   for (const bool compress : {false, true}) {
-    write_npz(folder.file("a.npz"), {{"a", Tensor::from<float>({2, 2}, {1, 2, 3, 4})}}, compress);
-    attack(read_text_file(folder.file("a.npz")), [](std::string_view s) {
+    write_npz(folder.path("a.npz"), {{"a", Tensor::from<float>({2, 2}, {1, 2, 3, 4})}}, compress);
+    attack(read_text_file(folder.path("a.npz")), [](std::string_view s) {
       ZipReader archive(bytes_of(s), "f");
       for (const std::string& name : archive.names()) {
         const Bytes content = archive.read(name);

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "backends/llvm_module.h"
 #include "frontend/optimizers.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
@@ -47,12 +46,6 @@ struct Measured {
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-// The backend that `auto` comes to.
-std::string used_backend(const Compute& compute) {
-  if (compute.backend != name(Backend::Auto)) return compute.backend;
-  return std::string(name(LlvmBackend::open() ? Backend::Llvm : Backend::Simd));
 }
 
 int64_t peak_memory() {
@@ -158,8 +151,13 @@ Measured measure(const Options& o) {
   Measured m;
   const Clock::time_point start = Clock::now();
   const Subject s = o.train ? training_subject(o) : inference_subject(o);
-  const CompileOptions options = shared_options(o.compute, s.dims);
+  CompileOptions options = shared_options(o.compute, s.dims);
   m.threads = options.threads;
+  m.backend = name(options.backend == Backend::Auto ? Backend::Llvm : options.backend);
+  options.on_fallback = [&m](const Fallback& f) {
+    m.backend = name(f.to);
+    warn_of_fallback(f);
+  };
   const Clock::time_point compile_start = Clock::now();
   const Program program = compile_program(s.graph, options);
   const auto executable = make_executable(program, options);
@@ -175,7 +173,6 @@ Measured measure(const Options& o) {
   m.first_result_ms = milliseconds_since(start);
   time_runs(run, o.min_time, m);
   if (o.profile) m.profile = profile_runs(program, *executable, inputs, o.min_time);
-  m.backend = used_backend(o.compute);
   m.work = count_work(program);
   m.peak_bytes = peak_memory();  // before the roof's own arrays
   m.roof = measure_roof(*options.pool, m.threads, options.target.isa);

@@ -1,7 +1,10 @@
 #include "tools/classifier.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "frontend/keras/config.h"
+#include "frontend/keras/weights.h"
 #include "passes/rebuild.h"
 
 namespace lathe::tools {
@@ -35,9 +38,23 @@ Executable& StepFamily::of_size(int64_t batch) {
   return *slot;
 }
 
-int64_t fixed_length(const Graph& g) {
-  const Shape& shape = tokens_input(g, g.name()).type.shape;
+int64_t fixed_length(const Graph& g, const std::string& place) {
+  const Shape& shape = tokens_input(g, place).type.shape;
   return shape.rank() == 2 && shape[1].is_static() ? shape[1].value() : 0;
+}
+
+int64_t embedding_rows(const std::string& path) {
+  if (path.ends_with(".gir")) return 0;  // has constants only
+  const KerasFile file = read_keras_file(path);
+  if (file.config_json.empty()) return 0;
+  int64_t rows = 0;
+  for (const KerasLayer& layer : parse_keras_config(file.config_json, path).layers)
+    if (layer.class_name == "Embedding" && layer.config.contains("input_dim") &&
+        layer.config["input_dim"].is_number_integer()) {
+      const auto n = layer.config["input_dim"].get<int64_t>();
+      rows = rows == 0 ? n : std::min(rows, n);
+    }
+  return rows;
 }
 
 TextSignature text_signature(const Graph& g, int64_t maxlen, const std::string& place) {
@@ -95,12 +112,6 @@ TrainingSpec training_spec(const Graph& model, const Objective& objective) {
 
 train::Examples EncodedTexts::examples(const train::TextOptions& text, data::LabelForm form) const {
   return {dataset.size(), data::text_batches(dataset, text.maxlen, form, text.pad)};
-}
-
-EncodedTexts encode_texts(const data::LabelledTexts& texts, const data::LabelMap& labels,
-                          const data::Vocabulary& vocabulary) {
-  return {
-      data::encode(texts, labels, [&](std::string_view text) { return vocabulary.encode(text); })};
 }
 
 data::LabelledTexts read_texts(const std::string& path, data::Split split) {

@@ -42,7 +42,9 @@ struct TextSignature {
 // `maxlen` must be the input's length where that is fixed. User errors name `place`.
 TextSignature text_signature(const Graph& g, int64_t maxlen, const std::string& place);
 // The input's fixed length; 0 where it is free.
-int64_t fixed_length(const Graph& g);
+int64_t fixed_length(const Graph& g, const std::string& place);
+// Rows of the smallest embedding in the Keras configuration in `path`; 0 where there is none.
+int64_t embedding_rows(const std::string& path);
 
 // Options with a pool that several families share.
 CompileOptions shared_options(const Compute& compute, const DimBinding& dims);
@@ -59,8 +61,6 @@ struct EncodedTexts {
   data::Dataset dataset;
   train::Examples examples(const train::TextOptions& text, data::LabelForm form) const;
 };
-EncodedTexts encode_texts(const data::LabelledTexts& texts, const data::LabelMap& labels,
-                          const data::Vocabulary& vocabulary);
 
 // Reads labelled texts and says on stderr where bytes were not valid UTF-8.
 data::LabelledTexts read_texts(const std::string& path, data::Split split);

@@ -181,6 +181,11 @@ OptionRules& OptionRules::one_value_each() {
   return *this;
 }
 
+OptionRules& OptionRules::separated_by(char mark) {
+  option_->delimiter(mark);
+  return *this;
+}
+
 OptionRules& OptionRules::show_default() {
   option_->capture_default_str();
   return *this;

@@ -32,6 +32,8 @@ class OptionRules {
   OptionRules& positive();
   // A vector's values come one for each mention of the option, not as all words that follow it.
   OptionRules& one_value_each();
+  // A vector's values may share one word, with this between them.
+  OptionRules& separated_by(char mark);
   // --help shows the value that the variable has now.
   OptionRules& show_default();
 

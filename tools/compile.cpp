@@ -2,7 +2,9 @@
 #include <filesystem>
 
 #include "backends/library.h"
+#include "backends/llvm_module.h"
 #include "ir/graph_text.h"
+#include "runtime/cpu.h"
 #include "runtime/files.h"
 #include "runtime/train/run_folder.h"
 #include "tools/cli.h"
@@ -11,21 +13,52 @@
 namespace lathe::tools {
 namespace {
 
+namespace fs = std::filesystem;
+
+constexpr std::string_view kHere = "x86_64-linux-gnu";  // all that the LLVM backend runs on
+
 struct Options {
   std::string model, weights, out, emit = "so", cpu, target;
   std::vector<std::string> dims;
 };
 
-// Writes what was asked for to options.out.
-using Emitter = void (*)(const ModelFile& file, const DimBinding& dims, const Options& o);
+// What is compiled for: this machine, unless --cpu or --target say otherwise.
+struct Machine {
+  Target target;
+  std::string triple;           // empty: this machine's
+  std::string compiler = "cc";  // of C, for the triple
+  bool foreign = false;         // of another architecture
+};
 
-void emit_text(const ModelFile& file, const DimBinding& dims, const Options& o) {
-  write_file_atomically(o.out, std::string_view(show_stage(file, dims, o.emit, "text")));
+Machine find_machine(const Options& o) {
+  Machine m;
+  m.target = detect_cpu().target;
+  const std::string cpu = o.cpu == "native" ? "" : o.cpu;
+  if (cpu.empty() && o.target.empty()) return m;
+  Result<LlvmBackend*> llvm = LlvmBackend::open();
+  if (!llvm) fail("--cpu and --target need the LLVM backend: {}", llvm.error());
+  const Result<CpuTarget> found =
+      (*llvm)->find_cpu(o.target.empty() ? std::string(kHere) : o.target, cpu);
+  if (!found) fail("{}: {}", cpu.empty() ? "--target " + o.target : "--cpu " + cpu, found.error());
+  m.triple = found->triple;
+  m.foreign = !found->triple.starts_with(kHere.substr(0, kHere.find('-')));
+  if (m.foreign && o.cpu == "native") fail("--cpu native: this machine is no {}", found->triple);
+  if (m.foreign) m.compiler = o.target + "-gcc";
+  if (m.foreign || !cpu.empty()) m.target = found->target;
+  return m;
+}
+
+// Writes what was asked for to options.out.
+using Emitter = void (*)(const ModelFile& file, const DimBinding& dims, const Machine& machine,
+                         const Options& o);
+
+void emit_text(const ModelFile& file, const DimBinding& dims, const Machine& m, const Options& o) {
+  write_file_atomically(o.out, show_stage(file, dims, o.emit, "text", m.target));
 }
 
 // With the weights inside, so that it is a model again.
-void emit_graph(const ModelFile& file, const DimBinding&, const Options& o) {
-  write_file_atomically(o.out, std::string_view(print_graph(freeze(file.model))));
+void emit_graph(const ModelFile& file, const DimBinding&, const Machine&, const Options& o) {
+  write_file_atomically(o.out, print_graph(freeze(file.model)));
 }
 
 // How a run's library reads texts; nothing for other models.
@@ -42,15 +75,32 @@ std::optional<TextFrontEnd> text_front_end(const ModelFile& file) {
 }
 
 template <LibraryKind kind>
-void emit_library(const ModelFile& file, const DimBinding& dims, const Options& o) {
+void emit_library(const ModelFile& file, const DimBinding& dims, const Machine& m,
+                  const Options& o) {
+  const fs::path out = o.out;
+  if (kind <= LibraryKind::Object && out.extension() == ".h")
+    throw UsageError(
+        fmt::format("-o {}: a header of this name is written beside the library; name "
+                    "it {}",
+                    o.out, fs::path(out).replace_extension(o.emit).string()));
   const DimBinding all = all_dims(file, dims);
   LibraryOptions library;
-  library.name = c_identifier(std::filesystem::path(o.out).stem().string());
+  library.name = c_identifier(out.stem().string());
   library.kind = kind;
   library.comment = "made by `lathe compile` from " + file.path;
-  if (all == all_dims(file, {})) library.text = text_front_end(file);
-  const CompileOptions options = compile_options(Compute{}, all);
-  library.target = options.target;
+  library.triple = m.triple;
+  library.compiler = m.compiler;
+  library.target = m.target;
+  if (!file.dims.empty() && all == all_dims(file, {})) library.text = text_front_end(file);
+  if (library.text && m.foreign) {
+    fmt::print(stderr,
+               "{}: has {}_run, which takes token ids; what reads texts is built for this machine "
+               "only\n",
+               o.out, library.name);
+    library.text.reset();
+  }
+  CompileOptions options = compile_options(Compute{}, all);
+  options.target = m.target;
   write_library(compile_program(freeze(file.model), options), library, o.out);
 }
 
@@ -74,14 +124,12 @@ std::vector<std::string> form_names() {
 }
 
 int run(const Options& o) {
-  if (!o.cpu.empty()) fail_unsupported("--cpu {}: this version compiles for this machine", o.cpu);
-  if (!o.target.empty())
-    fail_unsupported("--target {}: this version compiles for this machine", o.target);
   const DimBinding dims = parse_dims(o.dims);
+  const Machine machine = find_machine(o);
   ModelFile file = load_model(o.model, nn::Mode::Inference, 0, dims);
   if (!o.weights.empty()) replace_weights(file, o.weights);
   for (const Form& f : kForms)
-    if (f.name == o.emit) f.emit(file, dims, o);
+    if (f.name == o.emit) f.emit(file, dims, machine, o);
   return kDone;
 }
 
@@ -92,8 +140,10 @@ Action setup(OptionList& options) {
   options.add("-o,--output", o->out, "File to write").required();
   options.add("--emit", o->emit, "What to write").one_of(form_names()).show_default();
   options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
-  options.add("--cpu", o->cpu, "CPU to compile for (default: this one)");
-  options.add("--target", o->target, "Target triple (default: this machine's)");
+  options.add("--cpu", o->cpu,
+              "CPU to compile for, such as haswell or x86-64-v3 (default: native)");
+  options.add("--target", o->target,
+              "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine's)");
   return [o] { return run(*o); };
 }
 

@@ -1,31 +1,33 @@
-// lathe eval: loss and accuracy of a run on labelled texts.
+// lathe eval: loss and accuracy of a classifier on labelled texts.
 #include <nlohmann/json.hpp>
 
-#include "tools/classifier.h"
 #include "tools/cli.h"
+#include "tools/text_model.h"
 
 namespace lathe::tools {
 namespace {
 
 struct Options {
-  std::string run, data;
+  std::string model, data;
+  TextArguments text;
+  std::optional<int64_t> limit;
   Compute compute;
   bool json = false;
 };
 
 int run(const Options& o) {
-  const train::Run run = train::read_run(o.run);
-  const ModelFile file = load_model(o.run);
-  const TextSignature signature = text_signature(file.model.graph, run.config.text.maxlen, o.run);
-  const TrainingSpec spec =
-      training_spec(file.model.graph, find_objective(run.config.training.loss));
-  const EncodedTexts texts = encode_texts(read_texts(o.data, data::Split::Test),
-                                          data::LabelMap(run.config.labels), run.vocabulary);
-  StepFamily steps(evaluation_step(file.model.graph, spec), signature.batch,
-                   shared_options(o.compute, signature.length));
-  train::TensorStore store = file.model.weights;
-  const train::Metrics m = train::evaluate(texts.examples(run.config.text, signature.labels),
-                                           run.config.training.fit.batch, steps.function(), store);
+  const TextModel model = load_text_model(o.model, o.text);
+  const TrainingSpec spec = training_spec(model.file.model.graph, find_objective(model.loss));
+  data::LabelledTexts data = read_texts(o.data, data::Split::Test);
+  const data::LabelMap labels = labels_for(model, data);  // of all, however few are scored
+  if (o.limit && *o.limit < std::ssize(data.examples))
+    data.examples.resize(static_cast<size_t>(*o.limit));
+  const EncodedTexts texts{data::encode(data, labels, model.encode)};
+  StepFamily steps(evaluation_step(model.file.model.graph, spec), model.signature.batch,
+                   shared_options(o.compute, model.signature.length));
+  train::TensorStore store = model.file.model.weights;
+  const train::Metrics m = train::evaluate(texts.examples(model.text, model.signature.labels),
+                                           model.batch, steps.function(), store);
   if (o.json)
     fmt::print("{}\n",
                nlohmann::ordered_json{
@@ -39,9 +41,11 @@ int run(const Options& o) {
 
 Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  options.add("RUN", o->run, "Folder that `lathe train` wrote").required();
+  add_text_model_options(options, o->model, o->text);
   options.add("--data", o->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
       .required();
+  options.add("--limit", o->limit, "Score the first N texts only")
+      .in_range(int64_t{1}, int64_t{1} << 40);
   add_compute_options(options, o->compute);
   options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
@@ -49,7 +53,9 @@ Action setup(OptionList& options) {
 
 }  // namespace
 
-const Verb kEval = {"eval", "Loss and accuracy of a run on labelled texts",
-                    "lathe eval run/ --data test.tsv", setup};
+const Verb kEval = {"eval", "Loss and accuracy of a classifier on labelled texts",
+                    "lathe eval run/ --data test.tsv\n"
+                    "  lathe eval model.h5 --word-index tokenizer.json --data test.tsv",
+                    setup};
 
 }  // namespace lathe::tools

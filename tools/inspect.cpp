@@ -1,6 +1,7 @@
 // lathe inspect: what a model is and what became of it.
 #include <iostream>
 
+#include "runtime/cpu.h"
 #include "tools/cli.h"
 #include "tools/stages.h"
 
@@ -25,7 +26,7 @@ Action setup(OptionList& options) {
   return [o] {
     const DimBinding dims = parse_dims(o->dims);
     std::cout << show_stage(load_model(o->model, nn::Mode::Inference, 0, dims), dims, o->stage,
-                            o->format);
+                            o->format, detect_cpu().target);
     return kDone;
   };
 }

@@ -1,16 +1,15 @@
-// lathe predict: a run's answers to texts.
+// lathe predict: a classifier's answers to texts.
 #include <nlohmann/json.hpp>
 
-#include "tools/classifier.h"
 #include "tools/cli.h"
+#include "tools/text_model.h"
 
 namespace lathe::tools {
 namespace {
 
-constexpr int64_t kBatch = 32;
-
 struct Options {
-  std::string run;
+  std::string model;
+  TextArguments text;
   std::vector<std::string> texts;
   Compute compute;
   bool json = false;
@@ -35,40 +34,22 @@ Answer answer_of(const Tensor& answers, int64_t row) {
   return best;
 }
 
-std::vector<Answer> ask(const train::Run& run, const ModelFile& file, const Options& o) {
-  const TextSignature signature = text_signature(file.model.graph, run.config.text.maxlen, o.run);
-  if (std::ssize(run.config.labels) != signature.classes)
-    fail("{}: {} labels, but the model tells {} classes apart", o.run, run.config.labels.size(),
-         signature.classes);
-  const GraphInput input = data_inputs(file.model.graph).at(0);
-  StepFamily family(file.model.graph, signature.batch, shared_options(o.compute, signature.length));
-  std::vector<Answer> answers;
-  for (size_t begin = 0; begin < o.texts.size(); begin += kBatch) {
-    std::vector<std::vector<int32_t>> tokens;
-    for (size_t i = begin; i < std::min(begin + kBatch, o.texts.size()); ++i)
-      tokens.push_back(run.vocabulary.encode(o.texts[i]));
-    const Tensor batch = data::pad_sequences(tokens, run.config.text.maxlen, run.config.text.pad);
-    Executable& executable = family.of_size(std::ssize(tokens));
-    const std::vector<Tensor> results =
-        executable.run(arguments(executable.inputs(), file.model.weights,
-                                 {{input.name, converted(batch, input.type.dtype)}}));
-    for (int64_t row = 0; row < std::ssize(tokens); ++row)
-      answers.push_back(answer_of(results[0], row));
-  }
-  return answers;
+std::string label_of(const TextModel& model, int id) {
+  return model.labels.empty() ? std::to_string(id) : model.labels[static_cast<size_t>(id)];
 }
 
 int run(const Options& o) {
-  const train::Run run = train::read_run(o.run);
-  const ModelFile file = load_model(o.run);
-  const std::vector<Answer> answers = ask(run, file, o);
+  const TextModel model = load_text_model(o.model, o.text);
+  const Tensor answers = ask(model, o.texts, o.compute);
   nlohmann::ordered_json json = {{"answers", nlohmann::ordered_json::array()}};
-  for (size_t i = 0; i < answers.size(); ++i) {
-    const std::string& label = run.config.labels[static_cast<size_t>(answers[i].label)];
+  for (int64_t row = 0; row < answers.dims()[0]; ++row) {
+    const Answer answer = answer_of(answers, row);
+    const std::string label = label_of(model, answer.label);
     if (o.json)
-      json["answers"].push_back(
-          {{"text", o.texts[i]}, {"label", label}, {"probability", answers[i].probability}});
-    else fmt::print("{}\t{:.4f}\n", label, answers[i].probability);
+      json["answers"].push_back({{"text", o.texts[static_cast<size_t>(row)]},
+                                 {"label", label},
+                                 {"probability", answer.probability}});
+    else fmt::print("{}\t{:.4f}\n", label, answer.probability);
   }
   if (o.json)
     fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -77,7 +58,7 @@ int run(const Options& o) {
 
 Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
-  options.add("RUN", o->run, "Folder that `lathe train` wrote").required();
+  add_text_model_options(options, o->model, o->text);
   options.add("TEXT", o->texts, "Texts to answer, a line of label and probability for each")
       .required();
   add_compute_options(options, o->compute);
@@ -87,7 +68,9 @@ Action setup(OptionList& options) {
 
 }  // namespace
 
-const Verb kPredict = {"predict", "A run's answers to texts",
-                       "lathe predict run/ \"我喜欢编程\" \"A waste of an evening.\"", setup};
+const Verb kPredict = {"predict", "A classifier's answers to texts",
+                       "lathe predict run/ \"我喜欢编程\" \"A waste of an evening.\"\n"
+                       "  lathe predict model.h5 --word-index tokenizer.json \"Not bad at all.\"",
+                       setup};
 
 }  // namespace lathe::tools

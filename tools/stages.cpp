@@ -5,7 +5,6 @@
 #include "passes/fuse.h"
 #include "passes/pipeline.h"
 #include "passes/rebuild.h"
-#include "runtime/cpu.h"
 #include "tools/drawing.h"
 
 namespace lathe::tools {
@@ -26,7 +25,7 @@ std::string drawn(std::string dot_text, std::string_view format) {
 }  // namespace
 
 std::string show_stage(const ModelFile& file, const DimBinding& given, std::string_view stage,
-                       std::string_view format) {
+                       std::string_view format, const Target& target) {
   const Graph& g = file.model.graph;
   if (stage == "graph")
     return format == "text" ? print_graph(g, {.elide_constants = true}) : drawn(dot(g), format);
@@ -38,7 +37,7 @@ std::string show_stage(const ModelFile& file, const DimBinding& given, std::stri
   }
   if (format != "text")
     fail("--stage {} has a text form only; --format {} goes with graph and fused", stage, format);
-  const Program p = compile_to_program(bound, detect_cpu().target);
+  const Program p = compile_to_program(bound, target);
   return stage == "kernels" ? print_kernels(p) : print_program(p);
 }
 

@@ -30,17 +30,6 @@ std::string model_json(const std::string& path) {
   return file.config_json;
 }
 
-int64_t embedding_rows(const std::string& json, const std::string& path) {
-  int64_t rows = 0;
-  for (const KerasLayer& layer : parse_keras_config(json, path).layers)
-    if (layer.class_name == "Embedding" && layer.config.contains("input_dim") &&
-        layer.config["input_dim"].is_number_integer()) {
-      const auto n = layer.config["input_dim"].get<int64_t>();
-      rows = rows == 0 ? n : std::min(rows, n);
-    }
-  return rows;
-}
-
 Setup set_up(const TrainArguments& a) {
   Setup s;
   s.run.model_json = model_json(a.model);
@@ -58,13 +47,12 @@ Setup set_up(const TrainArguments& a) {
   const uint64_t seed = s.resumed ? s.run.config.training.fit.seed : a.seed.value_or(0);
   s.training = load_model(a.model, nn::Mode::Training, seed).model;
   s.inference = load_model(a.model, nn::Mode::Inference, seed).model;
-  const int64_t length = fixed_length(s.inference.graph);
+  const int64_t length = fixed_length(s.inference.graph, a.model);
   if (!s.resumed) {
     const train::TextOptions defaults;
     const int64_t maxlen = a.maxlen.value_or(length > 0 ? length : defaults.maxlen);
     s.signature = text_signature(s.inference.graph, maxlen, a.model);
-    s.run.config = new_config(
-        a, {length, embedding_rows(s.run.model_json, a.model), default_loss(s.signature)});
+    s.run.config = new_config(a, {length, embedding_rows(a.model), default_loss(s.signature)});
   }
   s.signature = text_signature(s.inference.graph, s.run.config.text.maxlen, a.model);
   return s;
@@ -158,10 +146,13 @@ int run(const TrainArguments& a) {
   const data::LabelledTexts texts = read_texts(a.data, data::Split::Train);
   adopt_data(s, a, texts);
   const data::LabelMap labels(s.run.config.labels);
-  const EncodedTexts training = encode_texts(texts, labels, s.run.vocabulary);
+  const auto encoded = [&](const data::LabelledTexts& t) {
+    return EncodedTexts{data::encode(
+        t, labels, [&](std::string_view text) { return s.run.vocabulary.encode(text); })};
+  };
+  const EncodedTexts training = encoded(texts);
   std::optional<EncodedTexts> validation;
-  if (!a.eval.empty())
-    validation = encode_texts(read_texts(a.eval, data::Split::Test), labels, s.run.vocabulary);
+  if (!a.eval.empty()) validation = encoded(read_texts(a.eval, data::Split::Test));
   fmt::print(stderr, "{} examples, {} words, classes: {}\n", training.dataset.size(),
              s.run.vocabulary.size(), fmt::join(labels.names(), ", "));
   fit_and_save(a, s, training, validation);

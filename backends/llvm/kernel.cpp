@@ -12,7 +12,7 @@ llvm::Function* make_function(llvm::Module& module, llvm::FunctionType* type,
       type, internal ? llvm::Function::InternalLinkage : llvm::Function::ExternalLinkage, symbol,
       module);
   f->addFnAttr(llvm::Attribute::NoUnwind);
-  f->addFnAttr("target-cpu", "x86-64");
+  f->addFnAttr("target-cpu", base_cpu(target));
   f->addFnAttr("target-features", feature_string(target));
   // Without it some tunings split 512-bit code into halves.
   f->addFnAttr("prefer-vector-width", std::to_string(8 * target.vector_bytes()));

@@ -6,17 +6,11 @@
 
 namespace lathe::codegen {
 
-std::string feature_string(const CodeTarget& target) {
-  switch (target.instructions) {
-    case Isa::scalar:
-    case Isa::sse42: return "+sse4.2";
-    case Isa::avx2: return "+avx2,+fma,+f16c,+bmi,+bmi2";
-    case Isa::avx512: return "+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl";
-  }
-  __builtin_unreachable();
-}
+namespace {
 
-std::unique_ptr<llvm::TargetMachine> make_machine(const CodeTarget& target) {
+constexpr Isa kVectorIsas[] = {Isa::avx512, Isa::avx2, Isa::sse42};
+
+void initialize_x86() {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeX86TargetInfo();
@@ -28,15 +22,96 @@ std::unique_ptr<llvm::TargetMachine> make_machine(const CodeTarget& target) {
     if (const auto lsr = known.find("disable-lsr"); lsr != known.end())
       static_cast<llvm::cl::opt<bool>*>(lsr->second)->setValue(true);
   });
-  const char* triple = "x86_64-unknown-linux-gnu";
+}
+
+void initialize_aarch64() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+  });
+}
+
+const llvm::Target& find_target(const CodeTarget& target) {
+  target.is_x86() ? initialize_x86() : initialize_aarch64();
   std::string error;
-  const llvm::Target* t = llvm::TargetRegistry::lookupTarget(triple, error);
-  LATHE_ASSERT(t, "{}", error);
+  const llvm::Target* found = llvm::TargetRegistry::lookupTarget(target.triple, error);
+  LATHE_ASSERT(found, "{}", error);
+  return *found;
+}
+
+std::string unknown_cpu(const llvm::MCSubtargetInfo& info, llvm::StringRef cpu) {
+  constexpr unsigned kSlips = 4;
+  std::string near;
+  unsigned least = kSlips;
+  for (const auto& known : info.getAllProcessorDescriptions()) {
+    const unsigned distance = cpu.edit_distance(known.Key, true, kSlips);
+    if (distance >= least) continue;
+    least = distance;
+    near = known.Key;
+  }
+  return fmt::format("LLVM knows no CPU called '{}'{}", cpu.str(),
+                     near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+}
+
+}  // namespace
+
+std::string feature_string(const CodeTarget& target) {
+  if (!target.is_x86()) return "+neon";
+  switch (target.instructions) {
+    case Isa::scalar:
+    case Isa::sse42: return "+sse4.2";
+    case Isa::avx2: return "+avx2,+fma,+f16c,+bmi,+bmi2";
+    case Isa::avx512: return "+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl";
+  }
+  __builtin_unreachable();
+}
+
+const char* base_cpu(const CodeTarget& target) { return target.is_x86() ? "x86-64" : "generic"; }
+
+Result<std::string> find_triple(const std::string& text) {
+  const llvm::Triple triple(llvm::Triple::normalize(text));
+  const bool known =
+      triple.getArch() == llvm::Triple::x86_64 || triple.getArch() == llvm::Triple::aarch64;
+  if (!known || !triple.isOSLinux() || triple.isX32())
+    return failure("no code is made for '{}'; expected x86_64-linux-gnu or aarch64-linux-gnu",
+                   text);
+  return triple.str();
+}
+
+Result<Target> find_cpu(const std::string& triple, const std::string& name) {
+  CodeTarget out;
+  out.triple = triple;
+  const std::string cpu = !name.empty() ? name : out.is_x86() ? "x86-64-v2" : "generic";
+  const std::unique_ptr<llvm::MCSubtargetInfo> info(
+      find_target(out).createMCSubtargetInfo(triple, base_cpu(out), ""));
+  if (!info->isCPUStringValid(cpu)) return failure("{}", unknown_cpu(*info, cpu));
+  if (!out.is_x86()) {
+    out.isa = Isa::avx2;
+    return static_cast<Target>(out);
+  }
+  const std::unique_ptr<llvm::MCSubtargetInfo> features(
+      find_target(out).createMCSubtargetInfo(triple, cpu, ""));
+  for (const Isa isa : kVectorIsas) {
+    out.instructions = isa;
+    if (!features->checkFeatures(feature_string(out))) continue;
+    out.isa = isa;
+    out.vnni = isa == Isa::avx512 && features->checkFeatures("+avx512vnni");
+    out.bf16 = isa == Isa::avx512 && features->checkFeatures("+avx512bf16");
+    return static_cast<Target>(out);
+  }
+  return failure("the CPU '{}' lacks SSE4.2, the least that code is made for; x86-64-v2 has it",
+                 cpu);
+}
+
+std::unique_ptr<llvm::TargetMachine> make_machine(const CodeTarget& target) {
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<llvm::TargetMachine>(
-      t->createTargetMachine(triple, "x86-64", feature_string(target), options, llvm::Reloc::PIC_,
-                             llvm::CodeModel::Small, llvm::CodeGenOptLevel::Less));
+  return std::unique_ptr<llvm::TargetMachine>(find_target(target).createTargetMachine(
+      target.triple, base_cpu(target), feature_string(target), options, llvm::Reloc::PIC_,
+      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Less));
 }
 
 std::string generate(llvm::TargetMachine& machine, llvm::Module& module, Output output) {

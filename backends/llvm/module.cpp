@@ -24,7 +24,10 @@ using codegen::Output;
 constexpr char kCompiledSymbol[] = "lathe_kernel";
 
 CodeTarget code_target(const Target& machine, const LlvmOptions& options) {
-  CodeTarget out{machine, options.instructions};
+  CodeTarget out;
+  static_cast<Target&>(out) = machine;
+  out.instructions = options.instructions;
+  if (!options.triple.empty()) out.triple = options.triple;
   if (out.instructions == Isa::scalar) out.instructions = machine.isa;
   return out;
 }
@@ -172,8 +175,19 @@ Result<std::string> emit(std::span<const KernelJob> jobs, const Target& machine,
   }
 }
 
+Result<CpuTarget> find_cpu(const std::string& triple, const std::string& cpu) {
+  CpuTarget out;
+  Result<std::string> found = codegen::find_triple(triple);
+  if (!found) return Failure{found.error()};
+  out.triple = *std::move(found);
+  Result<Target> target = codegen::find_cpu(out.triple, cpu);
+  if (!target) return Failure{target.error()};
+  out.target = *target;
+  return out;
+}
+
 }  // namespace
 }  // namespace lathe
 
 extern "C" __attribute__((visibility("default"))) const lathe::LlvmTable lathe_llvm_table = {
-    lathe::kLlvmTableVersion, LLVM_VERSION_STRING, &lathe::compile, &lathe::emit};
+    lathe::kLlvmTableVersion, LLVM_VERSION_STRING, &lathe::compile, &lathe::emit, &lathe::find_cpu};

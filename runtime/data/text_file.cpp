@@ -53,16 +53,6 @@ int line_of(std::string_view text, size_t at) {
   return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<long>(at), '\n'));
 }
 
-void write_all(int fd, const std::string& path, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("{}: cannot write: {}", path, std::strerror(errno));
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  if (::fsync(fd) != 0 && errno != EINVAL) fail("{}: cannot write: {}", path, std::strerror(errno));
-}
-
 }  // namespace
 
 std::string read_bytes(const std::string& path, int64_t max_bytes) {
@@ -102,25 +92,6 @@ TextFile read_text(const std::string& path) {
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
   file.replaced = replace_invalid_utf8(text);
   return file;
-}
-
-void write_text(const std::string& path, std::string_view text) {
-  const std::string beside = path + ".partial";
-  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) fail("{}: cannot write: {}", path, std::strerror(errno));
-  try {
-    write_all(fd, path, text);
-  } catch (...) {
-    ::close(fd);
-    ::unlink(beside.c_str());
-    throw;
-  }
-  ::close(fd);
-  if (::rename(beside.c_str(), path.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(beside.c_str());
-    fail("{}: cannot write: {}", path, std::strerror(reason));
-  }
 }
 
 }  // namespace lathe::data

@@ -1,4 +1,4 @@
-// Whole files in and out. Reading is transparent to gzip, by content and not by name.
+// Whole files of data, read through gzip where their content is that, whatever the name.
 //
 // Errors (kind User) name the path and the reason: missing, no permission, a folder, gzip data cut
 // short or damaged, a file larger than the limit.
@@ -23,9 +23,5 @@ struct TextFile {
 
 // UTF-16 and NUL bytes are errors: the file is not what the caller takes it for.
 TextFile read_text(const std::string& path);
-
-// Writes beside the path, syncs and renames, so that a reader sees the old or the new content and
-// never a part. Errors name the path and the system's reason (no space, no permission).
-void write_text(const std::string& path, std::string_view text);
 
 }  // namespace lathe::data

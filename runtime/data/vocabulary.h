@@ -32,7 +32,7 @@ class Vocabulary {
   // One entry a line in the order of ids: [PAD], [UNK], then the words (UTF-8). Errors name
   // file:line: other first lines, an empty line, a word that occurs twice, and those of read_text.
   static Vocabulary load(const std::string& path);
-  void save(const std::string& path) const;  // atomic, see write_text
+  void save(const std::string& path) const;  // atomically
 
   // Ids are below this number: the rows of an embedding.
   int32_t size() const { return static_cast<int32_t>(words_.size()) + 2; }

@@ -5,6 +5,7 @@
 #include "runtime/data/text_file.h"
 #include "runtime/data/utf8.h"
 #include "runtime/data/vocabulary.h"
+#include "runtime/files.h"
 
 namespace lathe::data {
 
@@ -47,7 +48,7 @@ Vocabulary Vocabulary::load(const std::string& path) {
 void Vocabulary::save(const std::string& path) const {
   std::string text = fmt::format("{}\n{}\n", kReserved[0], kReserved[1]);
   for (const std::string& word : words_) text.append(word).push_back('\n');
-  write_text(path, text);
+  write_file_atomically(path, text);
 }
 
 }  // namespace lathe::data

@@ -4,35 +4,24 @@
 #include <doctest/doctest.h>
 #include <zlib.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 
 #include "ir/base/error.h"
+#include "runtime/temporary_folder.h"
 
 namespace lathe::testing {
 
-class ScratchFolder {
+class ScratchFolder : public TemporaryFolder {
  public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lathe-test-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  std::string path(std::string_view name = "") const { return (path_ / name).string(); }
+  // Files and folders directly in it.
+  int64_t entries() const { return std::distance(std::filesystem::directory_iterator(path()), {}); }
 
   // Both make the folders above and return the path.
   std::string write(std::string_view name, std::string_view content) const {
-    const auto file = path_ / name;
+    const std::filesystem::path file = path(name);
     std::filesystem::create_directories(file.parent_path());
     std::ofstream out(file, std::ios::binary);
     out.write(content.data(), static_cast<std::streamsize>(content.size()));
@@ -47,9 +36,6 @@ class ScratchFolder {
     REQUIRE(gzclose(out) == Z_OK);
     return file;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 // The message of the user error that `f` throws; "no error" if it throws none. Other exceptions

@@ -1,0 +1,217 @@
+// Ahead of time: what `lathe compile` writes answers as `lathe predict` and `lathe run` do, to the
+// bit, from a program that has nothing but the library.
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <elf.h>
+
+#include <cstring>
+#include <set>
+
+#include "backends/llvm_module.h"
+#include "runtime/files.h"
+#include "runtime/npy.h"
+#include "runtime/npz.h"
+#include "tests/support/project.h"
+#include "tools/text_model.h"
+
+namespace lathe {
+namespace {
+
+using testing::Captured;
+using testing::check_names;
+using testing::lathe_cli;
+using testing::Project;
+using testing::run_program;
+using testing::ScratchFolder;
+
+bool without_llvm() {
+  if (LlvmBackend::open()) return false;
+  MESSAGE("skipped: native code needs the LLVM backend");
+  return true;
+}
+
+// The names of a shared library's dynamic section with this tag, such as DT_NEEDED.
+std::set<std::string> dynamic_names(const std::string& path, int64_t tag) {
+  const std::string file = read_text_file(path);
+  const auto at = [&]<class T>(size_t offset, T) {
+    T value;
+    REQUIRE(offset + sizeof value <= file.size());
+    std::memcpy(&value, file.data() + offset, sizeof value);
+    return value;
+  };
+  const Elf64_Ehdr header = at(0, Elf64_Ehdr());
+  REQUIRE(std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0);
+  std::set<std::string> names;
+  for (size_t s = 0; s < header.e_shnum; ++s) {
+    const auto section = at(header.e_shoff + s * header.e_shentsize, Elf64_Shdr());
+    if (section.sh_type != SHT_DYNAMIC) continue;
+    const auto strings = at(header.e_shoff + section.sh_link * header.e_shentsize, Elf64_Shdr());
+    for (size_t d = 0; d < section.sh_size / sizeof(Elf64_Dyn); ++d) {
+      const auto entry = at(section.sh_offset + d * sizeof(Elf64_Dyn), Elf64_Dyn());
+      if (entry.d_tag == tag) names.insert(file.data() + strings.sh_offset + entry.d_un.d_val);
+    }
+  }
+  return names;
+}
+
+void check_needs_only_the_system(const std::string& library) {
+  CHECK(dynamic_names(library, DT_SONAME).empty());
+  const std::set<std::string> system = {"libc.so.6", "libm.so.6", "libpthread.so.0",
+                                        "ld-linux-x86-64.so.2"};
+  for (const std::string& name : dynamic_names(library, DT_NEEDED)) {
+    CAPTURE(name);
+    CHECK(system.contains(name));
+  }
+}
+
+// A shared library while it is open.
+class Library {
+ public:
+  explicit Library(const std::string& path) : handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    REQUIRE_MESSAGE(handle_ != nullptr, dlerror());
+  }
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+  ~Library() { dlclose(handle_); }
+
+  void* find(const char* symbol) const { return dlsym(handle_, symbol); }
+
+ private:
+  void* handle_;
+};
+
+constexpr const char* kTexts[] = {"a fine film number 3",
+                                  "dull book!",
+                                  "",
+                                  "我喜欢编程",
+                                  "so long that it is cut: a fine dull film book number 1 2 3 4 5",
+                                  "<b>Fine</b>\xff &amp; dull"};
+
+TEST_CASE("the library of a run gives predict's bits for every text") {
+  if (without_llvm()) return;
+  for (const std::string& config : {testing::pooling_json(), testing::lstm_json()}) {
+    const Project p(config);
+    const Captured trained = p.train();
+    CAPTURE(trained.err);
+    REQUIRE(trained.status == 0);
+    const std::string path = p.scratch.path("tiny.so");
+    REQUIRE(lathe_cli({"compile", p.run, "-o", path}).status == 0);
+    check_needs_only_the_system(path);
+    const Library library(path);
+    auto* predict = reinterpret_cast<int (*)(const char*, float*)>(library.find("tiny_predict"));
+    REQUIRE(static_cast<bool>(predict));
+    CHECK(library.find("lathe_text_encode") == nullptr);
+    const tools::TextModel model = tools::load_text_model(p.run, {});
+    for (const char* backend : {"llvm", "simd", "interpreter"}) {
+      const tools::Compute compute{1, backend};
+      for (const std::string text : kTexts) {
+        float answer = -1;
+        REQUIRE(predict(text.c_str(), &answer) == 0);
+        const Tensor expected = tools::ask(model, {&text, 1}, compute);
+        CAPTURE(backend);
+        CAPTURE(text);
+        CHECK(std::memcmp(&answer, expected.raw(), sizeof answer) == 0);
+      }
+    }
+  }
+}
+
+// Builds `source` against the library and its header as a user would, and runs it.
+Captured run_c_program(const ScratchFolder& scratch, const std::string& source,
+                       const std::string& library, const std::vector<std::string>& arguments) {
+  const std::string file = scratch.write("program.c", source), program = scratch.path("program");
+  const Captured built = run_program({"cc", "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror",
+                                      "-I" + scratch.path(), file, library, "-o", program});
+  CAPTURE(built.err);
+  REQUIRE(built.status == 0);
+  std::vector<std::string> command = {program};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_program(command);
+}
+
+TEST_CASE("a C program asks a run's library through its header") {
+  if (without_llvm()) return;
+  const Project p;
+  REQUIRE(p.train().status == 0);
+  const std::string path = p.scratch.path("tiny.so");
+  REQUIRE(lathe_cli({"compile", p.run, "-o", path}).status == 0);
+  const Captured answers = run_c_program(p.scratch, R"(#include "tiny.h"
+#include <stdio.h>
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    float positive;
+    if (tiny_predict(argv[i], &positive) != 0) return 1;
+    printf("%a\n", positive);
+  }
+  return 0;
+}
+)",
+                                         path, {std::begin(kTexts), std::end(kTexts)});
+  REQUIRE(answers.status == 0);
+  const tools::TextModel model = tools::load_text_model(p.run, {});
+  const std::vector<std::string> texts(std::begin(kTexts), std::end(kTexts));
+  const Tensor expected = tools::ask(model, texts, {1, "interpreter"});
+  std::string lines;
+  for (int64_t i = 0; i < expected.size(); ++i) {
+    char line[64];
+    std::snprintf(line, sizeof line, "%a\n", expected.at(i));
+    lines += line;
+  }
+  CHECK(answers.out == lines);
+  CHECK(run_program({"c++", "-fsyntax-only", "-x", "c++", p.scratch.path("tiny.h")}).status == 0);
+}
+
+TEST_CASE("the library of a model of numbers gives run's bits, alone and in batches") {
+  if (without_llvm()) return;
+  constexpr int kRows = 5, kColumns = 6, kClasses = 3;
+  const ScratchFolder scratch;
+  const std::string model = scratch.write("model.json", testing::dense_json());
+  Tensor x = Tensor::empty(DType::f32, {kRows, kColumns});
+  for (int64_t i = 0; i < x.size(); ++i) x.set(i, 0.37 * static_cast<double>(i) - 4);
+  write_npy(scratch.path("x.npy"), x);
+  scratch.write("x.raw", {static_cast<const char*>(x.raw()), static_cast<size_t>(x.bytes())});
+  REQUIRE(lathe_cli({"run", model, "--input", "x=" + scratch.path("x.npy"), "-o",
+                     scratch.path("answer.npz"), "--backend", "simd"})
+              .status == 0);
+  const Tensor expected = read_npz(scratch.path("answer.npz")).at(0).tensor;
+  REQUIRE(expected.dims() == Dims{kRows, kClasses});
+  for (const int batch : {1, kRows}) {
+    CAPTURE(batch);
+    const std::string path = scratch.path("dense.so");
+    REQUIRE(
+        lathe_cli({"compile", model, "-o", path, "--dim", fmt::format("batch={}", batch)}).status ==
+        0);
+    check_needs_only_the_system(path);
+    const std::string source = fmt::format(R"(#include "dense.h"
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char** argv) {{
+  float x[{0}], y[{1}];
+  void* workspace = aligned_alloc(64, (dense_workspace_bytes() + 63) / 64 * 64 + 64);
+  FILE* in = fopen(argv[argc - 2], "rb");
+  FILE* out = fopen(argv[argc - 1], "wb");
+  while (fread(x, sizeof x, 1, in) == 1) {{
+    if (dense_run(x, y, workspace) != 0) return 1;
+    fwrite(y, sizeof y, 1, out);
+    if (dense_run(x, y, NULL) != 0) return 1;
+    fwrite(y, sizeof y, 1, out);
+  }}
+  free(workspace);
+  return fclose(out) != 0;
+}}
+)",
+                                           batch * kColumns, batch * kClasses);
+    const Captured c =
+        run_c_program(scratch, source, path, {scratch.path("x.raw"), scratch.path("y.raw")});
+    REQUIRE(c.status == 0);
+    const std::string answers = read_text_file(scratch.path("y.raw"));
+    const size_t bytes = static_cast<size_t>(batch) * kClasses * sizeof(float);
+    REQUIRE(answers.size() == 2 * static_cast<size_t>(expected.bytes()));
+    for (size_t run = 0; run < answers.size() / bytes; ++run)
+      CHECK(std::memcmp(answers.data() + run * bytes,
+                        static_cast<const char*>(expected.raw()) + run / 2 * bytes, bytes) == 0);
+  }
+}
+
+}  // namespace
+}  // namespace lathe
