@@ -109,9 +109,19 @@ void hardmax(OpContext& c) {
   c.out(reshape(cast(eq(at, first), x.dtype()), x.shape()));
 }
 
+void gelu(OpContext& c) {
+  const Expr x = c.expr(0);
+  const std::string how = c.attr_text("approximate", "none");
+  if (how == "none") return c.out(nn::activate(nn::Activation::Gelu, x));
+  if (how != "tanh") fail("approximate is '{}', expected none or tanh", how);
+  constexpr double kScale = 0.7978845608028654;  // sqrt(2 / pi)
+  c.out(x * 0.5 * (tanh((x + x * x * x * 0.044715) * kScale) + 1.0));
+}
+
 constexpr OpRow kRows[] = {
     {"Celu", 12, celu},
     {"Elu", 1, elu},
+    {"Gelu", 20, gelu},
     {"HardSigmoid", 1, hard_sigmoid},
     {"HardSwish", 14, unary<hard_swish>},
     {"Hardmax", 1, hardmax},

@@ -8,6 +8,13 @@
 namespace lathe::onnx {
 namespace {
 
+// NaN stays; of zeros the sign does not matter.
+Expr sign(const Expr& x) {
+  const Expr zero = full_like(x, 0);
+  const Expr s = cast(lt(zero, x), x.dtype()) - cast(lt(x, zero), x.dtype());
+  return is_float(x.dtype()) ? select(ne(x, x), x, s) : s;
+}
+
 Expr reciprocal(const Expr& x) { return 1.0 / x; }
 Expr is_nan(const Expr& x) { return ne(x, x); }
 
@@ -171,6 +178,7 @@ constexpr OpRow kRows[] = {
     {"Cos", 7, unary<cos>},
     {"Div", 1, binary<div>},
     {"Equal", 1, equal},
+    {"Erf", 9, unary<erf>},
     {"Exp", 1, unary<exp>},
     {"Floor", 1, unary<floor>},
     {"Greater", 1, binary<gt>},
@@ -191,6 +199,7 @@ constexpr OpRow kRows[] = {
     {"Pow", 1, power},
     {"Reciprocal", 1, unary<reciprocal>},
     {"Round", 11, unary<round_even>},
+    {"Sign", 9, unary<sign>},
     {"Sin", 7, unary<sin>},
     {"Sqrt", 1, unary<sqrt>},
     {"Sub", 1, binary<sub>},
