@@ -43,7 +43,7 @@ void run_compiler(const std::vector<std::string>& arguments, const std::string& 
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    fail("'{}' failed to link the library:\n{}", argv[0], read_text_file(log));
+    fail("'{}' failed to make the library:\n{}", argv[0], read_text_file(log));
 }
 
 // The archive with the text front end, beside the running program (bin/../lib) or in its folder.
@@ -85,7 +85,8 @@ void copy_into_place(const std::string& from, const std::string& to) {
   write_file_atomically(to, read_text_file(from, int64_t{1} << 40));
 }
 
-// Makes all symbols of an object local but the interface, so that a program may link several.
+// Makes all symbols of an object local but the interface, so that a program may link several with a
+// text front end.
 void keep_global(const LibraryOptions& options, const std::string& object, const std::string& log) {
   std::vector<std::string> command = {"objcopy"};
   for (const char* function : {"run", "predict", "workspace_bytes"})
@@ -117,7 +118,7 @@ void link(const Program& p, const LibraryOptions& options, const std::string& pa
                    {"-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,-s"});
   command.insert(command.end(), {"-o", result});
   run_compiler(command, log);
-  if (options.kind == LibraryKind::Object) keep_global(options, result, log);
+  if (options.kind == LibraryKind::Object && options.text) keep_global(options, result, log);
   copy_into_place(result, path);
 }
 

@@ -89,7 +89,8 @@ constexpr const char* kTexts[] = {"a fine film number 3",
 
 TEST_CASE("the library of a run gives predict's bits for every text") {
   if (without_llvm()) return;
-  for (const std::string& config : {testing::pooling_json(), testing::lstm_json()}) {
+  for (const std::string& config :
+       {testing::pooling_json(), testing::fixed_length_json(), testing::lstm_json()}) {
     const Project p(config);
     const Captured trained = p.train();
     CAPTURE(trained.err);
@@ -116,15 +117,29 @@ TEST_CASE("the library of a run gives predict's bits for every text") {
   }
 }
 
-// Builds `source` against the library and its header as a user would, and runs it.
+// How C programs are built and started.
+struct Toolchain {
+  std::vector<std::string> compiler = {"cc"};
+  std::vector<std::string> starter = {};
+};
+
+// Builds `source` with what it is to be linked with, and headers beside that, as a user would.
 Captured run_c_program(const ScratchFolder& scratch, const std::string& source,
-                       const std::string& library, const std::vector<std::string>& arguments) {
+                       const std::vector<std::string>& link,
+                       const std::vector<std::string>& arguments, const Toolchain& toolchain = {}) {
   const std::string file = scratch.write("program.c", source), program = scratch.path("program");
-  const Captured built = run_program({"cc", "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror",
-                                      "-I" + scratch.path(), file, library, "-o", program});
+  std::vector<std::string> build = toolchain.compiler, command = toolchain.starter;
+  for (const std::string part : {"-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror"})
+    build.push_back(part);
+  build.push_back("-I" + scratch.path());
+  build.push_back(file);
+  build.insert(build.end(), link.begin(), link.end());
+  build.push_back("-o");
+  build.push_back(program);
+  const Captured built = run_program(build);
   CAPTURE(built.err);
   REQUIRE(built.status == 0);
-  std::vector<std::string> command = {program};
+  command.push_back(program);
   command.insert(command.end(), arguments.begin(), arguments.end());
   return run_program(command);
 }
@@ -146,7 +161,7 @@ int main(int argc, char** argv) {
   return 0;
 }
 )",
-                                         path, {std::begin(kTexts), std::end(kTexts)});
+                                         {path}, {std::begin(kTexts), std::end(kTexts)});
   REQUIRE(answers.status == 0);
   const tools::TextModel model = tools::load_text_model(p.run, {});
   const std::vector<std::string> texts(std::begin(kTexts), std::end(kTexts));
@@ -161,27 +176,60 @@ int main(int argc, char** argv) {
   CHECK(run_program({"c++", "-fsyntax-only", "-x", "c++", p.scratch.path("tiny.h")}).status == 0);
 }
 
-TEST_CASE("the library of a model of numbers gives run's bits, alone and in batches") {
+TEST_CASE("a program may link the objects of several runs") {
   if (without_llvm()) return;
-  constexpr int kRows = 5, kColumns = 6, kClasses = 3;
-  const ScratchFolder scratch;
-  const std::string model = scratch.write("model.json", testing::dense_json());
-  Tensor x = Tensor::empty(DType::f32, {kRows, kColumns});
-  for (int64_t i = 0; i < x.size(); ++i) x.set(i, 0.37 * static_cast<double>(i) - 4);
-  write_npy(scratch.path("x.npy"), x);
-  scratch.write("x.raw", {static_cast<const char*>(x.raw()), static_cast<size_t>(x.bytes())});
-  REQUIRE(lathe_cli({"run", model, "--input", "x=" + scratch.path("x.npy"), "-o",
-                     scratch.path("answer.npz"), "--backend", "simd"})
-              .status == 0);
-  const Tensor expected = read_npz(scratch.path("answer.npz")).at(0).tensor;
-  REQUIRE(expected.dims() == Dims{kRows, kClasses});
-  for (const int batch : {1, kRows}) {
-    CAPTURE(batch);
-    const std::string path = scratch.path("dense.so");
-    REQUIRE(
-        lathe_cli({"compile", model, "-o", path, "--dim", fmt::format("batch={}", batch)}).status ==
-        0);
-    check_needs_only_the_system(path);
+  const Project p;
+  REQUIRE(p.train().status == 0);
+  for (const char* name : {"one.o", "two.o"})
+    REQUIRE(lathe_cli({"compile", p.run, "--emit", "obj", "-o", p.scratch.path(name)}).status == 0);
+  const Captured answers =
+      run_c_program(p.scratch, R"(#include "one.h"
+#include "two.h"
+#include <stdio.h>
+int main(void) {
+  float a = 0, b = 1;
+  if (one_predict("a fine film", &a) != 0 || two_predict("a fine film", &b) != 0) return 1;
+  printf("%a\n", a);
+  return a != b;
+}
+)",
+                    {p.scratch.path("one.o"), p.scratch.path("two.o"), "-lstdc++"}, {});
+  CHECK(answers.status == 0);
+  const std::string text = "a fine film";
+  const Tensor expected =
+      tools::ask(tools::load_text_model(p.run, {}), {&text, 1}, {1, "interpreter"});
+  CHECK(std::strtof(answers.out.c_str(), nullptr) == expected.data<float>()[0]);
+}
+
+// Inputs of the dense model and its answers to them by `lathe run`.
+struct DenseModel {
+  static constexpr int kRows = 5, kColumns = 6, kClasses = 3;
+  ScratchFolder scratch;
+  std::string model = scratch.write("model.json", testing::dense_json());
+  Tensor expected;
+
+  DenseModel() {
+    Tensor x = Tensor::empty(DType::f32, {kRows, kColumns});
+    for (int64_t i = 0; i < x.size(); ++i) x.set(i, 0.37 * static_cast<double>(i) - 4);
+    write_npy(scratch.path("x.npy"), x);
+    scratch.write("x.raw", {static_cast<const char*>(x.raw()), static_cast<size_t>(x.bytes())});
+    REQUIRE(lathe_cli({"run", model, "--input", "x=" + scratch.path("x.npy"), "-o",
+                       scratch.path("answer.npz"), "--backend", "simd"})
+                .status == 0);
+    expected = read_npz(scratch.path("answer.npz")).at(0).tensor;
+    REQUIRE(expected.dims() == Dims{kRows, kClasses});
+  }
+
+  // Compiles for batches of this size and asks the result from C, with and without a workspace.
+  void check(int batch, const std::string& library, const std::vector<std::string>& options = {},
+             const Toolchain& toolchain = {}) const {
+    const std::string path = scratch.path(library);
+    std::vector<std::string> compile = {"compile", model,   "-o",
+                                        path,      "--dim", fmt::format("batch={}", batch)};
+    compile.insert(compile.end(), options.begin(), options.end());
+    const Captured compiled = lathe_cli(compile);
+    CAPTURE(compiled.err);
+    REQUIRE(compiled.status == 0);
     const std::string source = fmt::format(R"(#include "dense.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,8 +249,9 @@ int main(int argc, char** argv) {{
 }}
 )",
                                            batch * kColumns, batch * kClasses);
-    const Captured c =
-        run_c_program(scratch, source, path, {scratch.path("x.raw"), scratch.path("y.raw")});
+    const Captured c = run_c_program(scratch, source, {path},
+                                     {scratch.path("x.raw"), scratch.path("y.raw")}, toolchain);
+    CAPTURE(c.err);
     REQUIRE(c.status == 0);
     const std::string answers = read_text_file(scratch.path("y.raw"));
     const size_t bytes = static_cast<size_t>(batch) * kClasses * sizeof(float);
@@ -211,6 +260,97 @@ int main(int argc, char** argv) {{
       CHECK(std::memcmp(answers.data() + run * bytes,
                         static_cast<const char*>(expected.raw()) + run / 2 * bytes, bytes) == 0);
   }
+};
+
+TEST_CASE("the library of a model of numbers gives run's bits, alone and in batches") {
+  if (without_llvm()) return;
+  const DenseModel m;
+  for (const int batch : {1, DenseModel::kRows}) {
+    CAPTURE(batch);
+    m.check(batch, "dense.so");
+    check_needs_only_the_system(m.scratch.path("dense.so"));
+  }
+}
+
+std::string assembly(const DenseModel& m, const std::vector<std::string>& options) {
+  const std::string path = m.scratch.path("dense.s");
+  std::vector<std::string> compile = {"compile", m.model,    "--emit", "asm",
+                                      "--dim",   "batch=64", "-o",     path};
+  compile.insert(compile.end(), options.begin(), options.end());
+  const Captured c = lathe_cli(compile);
+  CAPTURE(c.err);
+  REQUIRE(c.status == 0);
+  return read_text_file(path);
+}
+
+TEST_CASE("--cpu chooses the instructions") {
+  if (without_llvm()) return;
+  const DenseModel m;
+  const auto uses = [&](const char* cpu, const char* what) {
+    return assembly(m, {"--cpu", cpu}).find(what) != std::string::npos;
+  };
+  CHECK(uses("skylake-avx512", "%zmm"));
+  CHECK(uses("x86-64-v4", "%zmm"));
+  for (const char* cpu : {"haswell", "x86-64-v3"}) {
+    CHECK(uses(cpu, "vfmadd"));
+    CHECK(uses(cpu, "%ymm"));
+    CHECK_FALSE(uses(cpu, "%zmm"));
+  }
+  CHECK(uses("x86-64-v2", "%xmm"));
+  CHECK_FALSE(uses("x86-64-v2", "%ymm"));
+  CHECK(assembly(m, {"--cpu", "native"}) == assembly(m, {}));
+}
+
+TEST_CASE("--target makes code of another architecture, to the same bits") {
+  if (without_llvm()) return;
+  const DenseModel m;
+  CHECK(assembly(m, {"--target", "x86_64-linux-gnu"}) == assembly(m, {}));
+  CHECK(assembly(m, {"--target", "aarch64-linux-gnu"}).find("fmla\tv") != std::string::npos);
+  const auto found = [](const std::string& program) {
+    return run_program({"sh", "-c", "command -v " + program}).status == 0;
+  };
+  if (!found("aarch64-linux-gnu-gcc") || !found("qemu-aarch64")) {
+    MESSAGE("skipped: running it needs gcc-aarch64-linux-gnu and qemu-user");
+    return;
+  }
+  for (const int batch : {1, DenseModel::kRows})
+    m.check(batch, "dense.o", {"--emit", "obj", "--target", "aarch64-linux-gnu"},
+            {{"aarch64-linux-gnu-gcc", "-static"}, {"qemu-aarch64"}});
+}
+
+TEST_CASE("machines that no code is made for, and compilers that are not there, are named") {
+  if (without_llvm()) return;
+  const DenseModel m;
+  struct Refusal {
+    std::vector<std::string> options;
+    std::initializer_list<std::string_view> names;
+  };
+  const Refusal refusals[] = {
+      {{"--cpu", "haswel"}, {"--cpu haswel", "did you mean 'haswell'"}},
+      {{"--cpu", "x86-64"}, {"SSE4.2", "x86-64-v2"}},
+      {{"--cpu", "haswell", "--target", "aarch64-linux-gnu"}, {"--cpu haswell", "no CPU"}},
+      {{"--cpu", "native", "--target", "aarch64-linux-gnu"}, {"this machine is no aarch64"}},
+      {{"--target", "riscv64-linux-gnu"}, {"riscv64-linux-gnu", "expected x86_64-linux-gnu"}},
+      {{"--target", "x86_64-pc-windows-msvc"}, {"windows", "expected x86_64-linux-gnu"}},
+  };
+  const std::string out = m.scratch.path("dense.so");
+  for (const Refusal& r : refusals) {
+    CAPTURE(r.options);
+    std::vector<std::string> compile = {"compile", m.model, "-o", out};
+    compile.insert(compile.end(), r.options.begin(), r.options.end());
+    const Captured c = lathe_cli(compile);
+    CHECK(c.status == 1);
+    check_names(c.err, r.names);
+  }
+  for (const std::string target : {"x86_64-linux-gnu", "aarch64-linux-gnu"}) {
+    const Captured c =
+        run_program({testing::lathe_program(), "compile", m.model, "-o", out, "--target", target},
+                    {"PATH=/nowhere"});
+    CHECK(c.status == 1);
+    check_names(c.err, {target == "aarch64-linux-gnu" ? "'aarch64-linux-gnu-gcc'" : "'cc'",
+                        "install it", "--emit llvm or asm"});
+  }
+  CHECK_FALSE(std::filesystem::exists(out));
 }
 
 }  // namespace

@@ -61,10 +61,12 @@ void emit_graph(const ModelFile& file, const DimBinding&, const Machine&, const 
   write_file_atomically(o.out, print_graph(freeze(file.model)));
 }
 
-// How a run's library reads texts; nothing for other models.
-std::optional<TextFrontEnd> text_front_end(const ModelFile& file) {
-  if (!train::is_run_folder(file.path)) return std::nullopt;
-  const train::Run run = train::read_run(file.path);
+// Assembly and LLVM IR are those of the kernels alone.
+constexpr bool reads_texts(LibraryKind kind) { return kind <= LibraryKind::Header; }
+
+// How a run's library reads texts.
+TextFrontEnd text_front_end(const std::string& path) {
+  const train::Run run = train::read_run(path);
   TextFrontEnd text;
   for (int32_t id = 2; id < run.vocabulary.size(); ++id)
     text.words.emplace_back(run.vocabulary.word(id));
@@ -91,7 +93,8 @@ void emit_library(const ModelFile& file, const DimBinding& dims, const Machine& 
   library.triple = m.triple;
   library.compiler = m.compiler;
   library.target = m.target;
-  if (!file.dims.empty() && all == all_dims(file, {})) library.text = text_front_end(file);
+  if (reads_texts(kind) && train::is_run_folder(file.path) && all == all_dims(file, {}))
+    library.text = text_front_end(file.path);
   if (library.text && m.foreign) {
     fmt::print(stderr,
                "{}: has {}_run, which takes token ids; what reads texts is built for this machine "

@@ -1,4 +1,5 @@
 // lathe eval: loss and accuracy of a classifier on labelled texts.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli.h"
@@ -15,6 +16,14 @@ struct Options {
   bool json = false;
 };
 
+// Tables are often sorted by label; a score of their first part then means little.
+void tell_one_class(const data::LabelledTexts& texts) {
+  const auto& all = texts.examples;
+  if (std::ranges::all_of(all, [&](const auto& e) { return e.label == all[0].label; }))
+    fmt::print(stderr, "{}: the first {} texts are all labelled '{}'\n", texts.path, all.size(),
+               all[0].label);
+}
+
 int run(const Options& o) {
   const TextModel model = load_text_model(o.model, o.text);
   const TrainingSpec spec = training_spec(model.file.model.graph, find_objective(model.loss));
@@ -22,6 +31,7 @@ int run(const Options& o) {
   const data::LabelMap labels = labels_for(model, data);  // of all, however few are scored
   if (o.limit && *o.limit < std::ssize(data.examples))
     data.examples.resize(static_cast<size_t>(*o.limit));
+  if (o.limit) tell_one_class(data);
   const EncodedTexts texts{data::encode(data, labels, model.encode)};
   StepFamily steps(evaluation_step(model.file.model.graph, spec), model.signature.batch,
                    shared_options(o.compute, model.signature.length));

@@ -36,16 +36,20 @@ std::vector<std::string> environment_with(const std::vector<std::string>& change
   return out;
 }
 
-std::string classifier_json(std::string_view middle, int units, std::string_view activation) {
+constexpr std::string_view kPooling =
+    R"({"class_name": "GlobalAveragePooling1D", "config": {"name": "pool"}})";
+
+std::string classifier_json(std::string_view middle, int units, std::string_view activation,
+                            std::string_view length = "null") {
   return fmt::format(R"({{"class_name": "Sequential", "config": {{"name": "tiny", "layers": [
-    {{"class_name": "InputLayer", "config": {{"batch_input_shape": [null, null],
+    {{"class_name": "InputLayer", "config": {{"batch_input_shape": [null, {0}],
       "dtype": "int32", "name": "tokens"}}}},
     {{"class_name": "Embedding", "config": {{"name": "embedding", "input_dim": 30,
-      "output_dim": 4, "batch_input_shape": [null, null]}}}},
-    {},
-    {{"class_name": "Dense", "config": {{"name": "answer", "units": {}, "activation": "{}"}}}}
+      "output_dim": 4, "batch_input_shape": [null, {0}]}}}},
+    {1},
+    {{"class_name": "Dense", "config": {{"name": "answer", "units": {2}, "activation": "{3}"}}}}
   ]}}}})",
-                     middle, units, activation);
+                     length, middle, units, activation);
 }
 
 }  // namespace
@@ -109,9 +113,10 @@ std::string lathe_program() {
 }
 
 std::string pooling_json(int units, const char* activation) {
-  return classifier_json(R"({"class_name": "GlobalAveragePooling1D", "config": {"name": "pool"}})",
-                         units, activation);
+  return classifier_json(kPooling, units, activation);
 }
+
+std::string fixed_length_json() { return classifier_json(kPooling, 1, "sigmoid", "6"); }
 
 std::string lstm_json() {
   return classifier_json(R"({"class_name": "LSTM", "config": {"name": "lstm", "units": 5}})", 1,

@@ -41,6 +41,7 @@ std::string lathe_program();
 // Keras configurations of classifiers for texts of any length: Embedding(30, 4), a pooling or an
 // LSTM(5), Dense(units).
 std::string pooling_json(int units = 1, const char* activation = "sigmoid");
+std::string fixed_length_json();  // of 6 tokens
 std::string lstm_json();
 // One input x f32[batch, 6], two Dense layers.
 std::string dense_json();
