@@ -4,6 +4,8 @@
 // row in tests/op_cases. See ir/ops/README.md.
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -48,6 +50,21 @@ using EvalFn = void (*)(Evaluation&);
 using LowerFn = ScalarId (*)(Lowering&, const Node&, int result, const Index& at);
 using VjpFn = void (*)(Vjp&);
 
+// A function of a record, or none. `given` is known at compile time wherever the function lives:
+// with UBSan, g++ 12 does not take the address of another file's function for a constant that is
+// not null.
+template <class Fn>
+struct Hook {
+  Fn call = nullptr;
+  bool given = false;
+
+  constexpr Hook(std::nullptr_t = nullptr) {}
+  template <class F>
+    requires std::convertible_to<F, Fn>
+  constexpr Hook(F f) : call(f), given(true) {}
+  constexpr operator Fn() const { return call; }
+};
+
 inline constexpr int kVariadic = -1;
 
 struct OpDef {
@@ -58,10 +75,10 @@ struct OpDef {
   bool same_bytes = false;  // View: the result is the operand's row-major bytes (reshape)
   size_t attrs = 0;         // index of the Attrs alternative: attrs_index<PermAttrs>
   int regions = 0;
-  InferFn infer = nullptr;
-  EvalFn eval = nullptr;
-  LowerFn lower = nullptr;  // null for Control only
-  VjpFn vjp = nullptr;
+  Hook<InferFn> infer = nullptr;
+  Hook<EvalFn> eval = nullptr;
+  Hook<LowerFn> lower = nullptr;  // null for Control only
+  Hook<VjpFn> vjp = nullptr;
   std::string_view no_gradient = {};  // why there is none, where vjp is null
 };
 
@@ -83,9 +100,8 @@ inline constexpr size_t attrs_index = detail::IndexOf<T, Attrs>::value;
 
 // Every hook is there, or its absence is spelled; asserted at compile time beside each record.
 constexpr bool complete(const OpDef& d) {
-  return !d.name.empty() && d.infer != nullptr && d.eval != nullptr &&
-         (d.lower != nullptr) == (d.cls != OpClass::Control) &&
-         (d.vjp != nullptr) != !d.no_gradient.empty();
+  return !d.name.empty() && d.infer.given && d.eval.given &&
+         d.lower.given == (d.cls != OpClass::Control) && d.vjp.given != !d.no_gradient.empty();
 }
 
 // Shorthand of the tables: `constexpr` record exported under the name ops.def expects.
