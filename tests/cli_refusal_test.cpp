@@ -105,6 +105,14 @@ TEST_CASE("training data that is empty, malformed or not there") {
   CHECK_FALSE(fs::exists(p.run));
 }
 
+TEST_CASE("models that take no texts") {
+  const Project p(testing::dense_json());
+  const Captured c = p.train();
+  CHECK(c.status == 1);
+  check_names(c.err, {p.model, "'x' is f32[batch,6]", "expected tokens", "[batch, length]"});
+  CHECK_FALSE(fs::exists(p.run));
+}
+
 TEST_CASE("runs with a broken part") {
   const Project p;
   REQUIRE(p.train().status == 0);

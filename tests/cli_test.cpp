@@ -102,6 +102,7 @@ TEST_CASE("files that are no models fail with exit 1, by name") {
       CHECK(c.status == 1);
       CHECK(c.out.empty());
       check_names(c.err, {"lathe " + verb, path});
+      if (!fs::exists(path)) check_names(c.err, {"no such file"});
     }
   }
 }

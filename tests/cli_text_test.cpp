@@ -221,6 +221,7 @@ TEST_CASE("a word index and the model that it goes with must fit") {
   const std::string broken = m.scratch.write("broken.json", "{\"good\": ");
   const std::string negative = m.scratch.write("negative.json", "{\"good\": -2}");
   const Misfit misfits[] = {
+      {{"predict", "none", "good"}, 1, {"none: no such file or folder"}},
       {{"predict", m.model, "good"}, 2, {"model.gir", "--word-index", "RUN folder"}},
       {{"predict", p.run, "good", "--word-index", m.index}, 2, {p.run, "--word-index"}},
       {{"predict", p.run, "good", "--maxlen", "3"}, 2, {p.run, "--maxlen", "a model file"}},

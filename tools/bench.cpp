@@ -224,13 +224,15 @@ int run(const Options& o) {
 Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
   options.add("MODEL", o->model, "Model file or RUN folder").required();
-  options.add("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
+  options.add("--weights", o->weights, "Weights instead of the model's own")
+      .called("FILE.safetensors");
   options
       .add("--input", o->inputs,
-           "NAME=FILE.npy, once for each input that is not to be random; with --train also "
-           "target and learning_rate")
+           "Once for each input that is not to be random; with --train also target and "
+           "learning_rate")
+      .called("NAME=FILE.npy")
       .one_value_each();
-  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
+  options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
   options.add("--min-time", o->min_time, "Seconds to measure for, at least")
       .in_range(0.0, 3600.0)
       .show_default();

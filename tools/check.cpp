@@ -169,7 +169,7 @@ Action setup(OptionList& options) {
   options.add("--rtol", o->rtol, "Relative tolerance of floats").non_negative().show_default();
   options.add("--atol", o->atol, "Absolute tolerance of floats").non_negative().show_default();
   add_compute_options(options, o->compute, true);
-  options.add("--json", o->json, "FILE for the counts and failures as JSON");
+  options.add("--json", o->json, "Where counts and failures are written").called("FILE");
   return [o] { return run(*o); };
 }
 

@@ -61,9 +61,9 @@ TextSignature text_signature(const Graph& g, int64_t maxlen, const std::string& 
   const GraphInput& in = tokens_input(g, place);
   const Shape& shape = in.type.shape;
   TextSignature out;
-  if (shape.rank() != 2 || shape[0].is_static())
-    fail("{}: input '{}' is {}, expected tokens [batch, length] with a free batch", place, in.name,
-         in.type.text());
+  if (shape.rank() != 2 || shape[0].is_static() || !is_integer(in.type.dtype))
+    fail("{}: input '{}' is {}, expected tokens, i32[batch, length] with a free batch", place,
+         in.name, in.type.text());
   out.batch = shape[0].text();
   if (!shape[1].is_static()) out.length[shape[1].text()] = maxlen;
   else if (shape[1].value() != maxlen)

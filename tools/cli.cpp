@@ -1,6 +1,6 @@
 #include "tools/cli.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -150,15 +150,21 @@ OptionRules& OptionRules::required() {
   return *this;
 }
 
-OptionRules& OptionRules::one_of(const std::vector<std::string>& names, Case letters) {
-  option_->check(letters == Case::Ignored ? CLI::IsMember(names, CLI::ignore_case)
-                                          : CLI::IsMember(names));
+OptionRules& OptionRules::called(const std::string& value) {
+  option_->type_name(value);
   return *this;
+}
+
+OptionRules& OptionRules::one_of(const std::vector<std::string>& names, Case letters) {
+  CLI::IsMember rule =
+      letters == Case::Ignored ? CLI::IsMember(names, CLI::ignore_case) : CLI::IsMember(names);
+  option_->check(rule.description(""));
+  return called(fmt::format("{}", fmt::join(names, "|")));
 }
 
 template <class T>
 OptionRules& OptionRules::in_range(T least, T most) {
-  option_->check(CLI::Range(least, most));
+  option_->check(CLI::Range(least, most).description(""));
   return *this;
 }
 
@@ -167,12 +173,12 @@ template OptionRules& OptionRules::in_range(int64_t, int64_t);
 template OptionRules& OptionRules::in_range(double, double);
 
 OptionRules& OptionRules::non_negative() {
-  option_->check(CLI::NonNegativeNumber);
+  option_->check(CLI::Validator(CLI::NonNegativeNumber).description(""));
   return *this;
 }
 
 OptionRules& OptionRules::positive() {
-  option_->check(CLI::PositiveNumber);
+  option_->check(CLI::Validator(CLI::PositiveNumber).description(""));
   return *this;
 }
 
@@ -193,7 +199,13 @@ OptionRules& OptionRules::show_default() {
 
 template <class T>
 OptionRules OptionList::add(const std::string& names, T& value, const std::string& help) {
-  return OptionRules(app_.add_option(names, value, help));
+  CLI::Option* option = app_.add_option(names, value, help);
+  if (!names.starts_with('-')) option->type_name("");  // the name of an argument says what it is
+  else if (option->get_type_name() == CLI::detail::type_name<int>() ||
+           option->get_type_name() == CLI::detail::type_name<uint64_t>())
+    option->type_name("N");
+  else if (option->get_type_name() == CLI::detail::type_name<double>()) option->type_name("X");
+  return OptionRules(option);
 }
 
 template OptionRules OptionList::add(const std::string&, std::string&, const std::string&);

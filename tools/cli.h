@@ -25,6 +25,8 @@ class OptionRules {
   explicit OptionRules(CLI::Option* option) : option_(option) {}
 
   OptionRules& required();
+  // What --help calls the value: "FILE", "NAME=N".
+  OptionRules& called(const std::string& value);
   OptionRules& one_of(const std::vector<std::string>& names, Case letters = Case::Matters);
   template <class T>  // int, int64_t or double
   OptionRules& in_range(T least, T most);

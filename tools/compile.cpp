@@ -139,14 +139,16 @@ int run(const Options& o) {
 Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
   options.add("MODEL", o->model, "Model file or RUN folder").required();
-  options.add("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
-  options.add("-o,--output", o->out, "File to write").required();
+  options.add("--weights", o->weights, "Weights instead of the model's own")
+      .called("FILE.safetensors");
+  options.add("-o,--output", o->out, "File to write").called("FILE").required();
   options.add("--emit", o->emit, "What to write").one_of(form_names()).show_default();
-  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
-  options.add("--cpu", o->cpu,
-              "CPU to compile for, such as haswell or x86-64-v3 (default: native)");
-  options.add("--target", o->target,
-              "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine's)");
+  options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
+  options.add("--cpu", o->cpu, "CPU to compile for, such as haswell or x86-64-v3 (default: native)")
+      .called("NAME");
+  options
+      .add("--target", o->target, "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine's)")
+      .called("TRIPLE");
   return [o] { return run(*o); };
 }
 

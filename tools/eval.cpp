@@ -53,6 +53,7 @@ Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
   add_text_model_options(options, o->model, o->text);
   options.add("--data", o->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
+      .called("FILE")
       .required();
   options.add("--limit", o->limit, "Score the first N texts only")
       .in_range(int64_t{1}, int64_t{1} << 40);

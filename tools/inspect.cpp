@@ -22,7 +22,7 @@ Action setup(OptionList& options) {
   options.add("--format", o->format, "svg needs Graphviz")
       .one_of({"text", "dot", "svg"})
       .show_default();
-  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
+  options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
   return [o] {
     const DimBinding dims = parse_dims(o->dims);
     std::cout << show_stage(load_model(o->model, nn::Mode::Inference, 0, dims), dims, o->stage,

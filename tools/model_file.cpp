@@ -41,8 +41,15 @@ ModelFile load_text(const std::string& path) {
 
 }  // namespace
 
+void check_exists(const std::string& path) {
+  std::error_code ignored;
+  if (fs::status(path, ignored).type() == fs::file_type::not_found)
+    fail("{}: no such file or folder", path);
+}
+
 ModelFile load_model(const std::string& path, nn::Mode mode, uint64_t seed,
                      const DimBinding& dims) {
+  check_exists(path);
   if (fs::is_directory(path)) return load_run(path, mode, seed);
   const std::string extension = fs::path(path).extension().string();
   if (extension == ".gir") return load_text(path);

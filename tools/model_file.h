@@ -17,6 +17,9 @@ struct ModelFile {
   DimBinding bound = {};
 };
 
+// A path that names nothing is a user error, before anything is said of what it should hold.
+void check_exists(const std::string& path);
+
 // A RUN folder, .onnx, .keras, .h5, a Keras configuration in .json, or Lathe's own text in .gir,
 // which holds weights as constants only (what `compile --emit graph` writes). Others are refused by
 // name. Weights that the file does not hold are those of a new model under `seed`. `dims` are

@@ -62,11 +62,12 @@ int run(const Options& o) {
 Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
   options.add("MODEL", o->model, "Model file or RUN folder").required();
-  options.add("--weights", o->weights, "FILE.safetensors: weights instead of the model's own");
-  options.add("--input", o->inputs, "NAME=FILE.npy, once for each input").one_value_each();
+  options.add("--weights", o->weights, "Weights instead of the model's own")
+      .called("FILE.safetensors");
+  options.add("--input", o->inputs, "Once for each input").called("NAME=FILE.npy").one_value_each();
   options.add("--random", o->random, "Seed of random values for the inputs not given");
-  options.add("--dim", o->dims, "NAME=N: a value for a free dimension").one_value_each();
-  options.add("-o,--output", o->out, "OUT.npz: where all outputs are written");
+  options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
+  options.add("-o,--output", o->out, "Where all outputs are written").called("OUT.npz");
   add_compute_options(options, o->compute, true);
   options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };

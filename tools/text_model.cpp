@@ -68,6 +68,7 @@ data::Side side(const std::optional<std::string>& name) {
 }
 
 TextModel load_file(const std::string& path, const TextArguments& a) {
+  check_exists(path);
   if (a.word_index.empty())
     throw UsageError(fmt::format(
         "{}: a model file does not say how it reads texts; give --word-index FILE.json, the word "
@@ -103,8 +104,10 @@ bool is_class_id(std::string_view label, int classes) {
 
 void add_text_model_options(OptionList& options, std::string& model, TextArguments& a) {
   options.add("MODEL", model, "RUN folder, or a model file with --word-index").required();
-  options.add("--word-index", a.word_index,
-              "Keras Tokenizer in JSON: its to_json(), or the word index alone");
+  options
+      .add("--word-index", a.word_index,
+           "Keras Tokenizer in JSON: its to_json(), or the word index alone")
+      .called("FILE");
   options.add("--maxlen", a.maxlen, "Tokens of a text (default: the model's fixed length)")
       .in_range(int64_t{1}, int64_t{1} << 24);
   options
@@ -119,6 +122,7 @@ void add_text_model_options(OptionList& options, std::string& model, TextArgumen
   options
       .add("--labels", a.labels,
            "Names of the classes in their order, such as negative,positive (default: 0, 1, ..)")
+      .called("NAME,..")
       .separated_by(',')
       .one_value_each();
 }

@@ -164,9 +164,13 @@ Action setup(OptionList& options) {
   constexpr int64_t most = int64_t{1} << 40;
   options.add("MODEL", a->model, "Keras configuration (.json), .keras or .h5").required();
   options.add("--data", a->data, "Table of texts and labels (.tsv, .csv, .gz) or folder")
+      .called("FILE")
       .required();
-  options.add("--eval", a->eval, "The same, held out: chooses the epoch that is kept");
-  options.add("-o,--output", a->out, "RUN folder").required();
+  options.add("--eval", a->eval, "The same, held out: chooses the epoch that is kept")
+      .called("FILE");
+  options.add("-o,--output", a->out, "Folder of the run, made where it is not there")
+      .called("RUN")
+      .required();
   options.add("--maxlen", a->maxlen, "Tokens of a text (default: the model's, else 200)")
       .in_range(int64_t{1}, int64_t{1} << 24);
   options.add("--vocab", a->vocab, "Most words (default: the model's, else 10000)")
