@@ -1,6 +1,7 @@
 #include "session/session.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "ir/eval.h"
 #include "runtime/cpu.h"
@@ -48,6 +49,10 @@ struct Session::Active {
 };
 
 namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 constexpr size_t kMostNested = 100;  // runs of subgraphs in runs of subgraphs
 
@@ -106,7 +111,11 @@ Values Session::run(const std::vector<std::pair<std::string, onnx::Value>>& inpu
     key += name + "=" + value.signature() + ";";
     values.push_back(value);
   }
-  return walk(*main_, key, [&] { return onnx::begin(model_, inputs, {}); }, values);
+  report_ = {};
+  const double begun = now();
+  Values results = walk(*main_, key, [&] { return onnx::begin(model_, inputs, {}); }, values);
+  report_.total_seconds = now() - begun;
+  return results;
 }
 
 Values Session::run_subgraph(const Subgraph& subgraph, const Values& inputs) {
@@ -159,11 +168,13 @@ Session::Node& Session::child(Tree& tree, Node* parent, const std::string& key,
     it->second->used = ++clock_;
     return *it->second;
   }
+  const double begun = now();
   auto node = std::make_unique<Node>();
   node->stage = onnx::trace(state());
   node->used = ++clock_;
   if (!node->stage.graph.outputs().empty() && !options_.evaluate)
     node->executable = compile(node->stage.graph, options_.compile);
+  report_.translation_seconds += now() - begun;
   ++counts_.compiled;
   ++counts_.kept;
   Node& made = *(next[key] = std::move(node));
@@ -197,14 +208,21 @@ void Session::evict() {
 
 void Session::execute(Node& node, std::vector<HostTensor>& slots) {
   const Stage& stage = node.stage;
+  ++report_.stages;
+  report_.nodes.add(stage.nodes);
   slots.resize(static_cast<size_t>(stage.rest.slots));
   if (stage.graph.outputs().empty()) return;
+  const double begun = now();
   std::vector<Tensor> inputs;
   for (const int slot : stage.inputs) inputs.push_back(slots[static_cast<size_t>(slot)].numbers);
   const std::vector<Tensor> results =
       node.executable ? node.executable->run(inputs) : evaluate(stage.graph, inputs);
   for (size_t i = 0; i < results.size(); ++i)
     slots[static_cast<size_t>(stage.outputs[i])].numbers = results[i];
+  report_.compiled_seconds += now() - begun;
+  if (!node.executable) return;
+  report_.kernels += node.executable->plan().kernels;
+  report_.arena_bytes = std::max(report_.arena_bytes, node.executable->plan().arena_bytes);
 }
 
 }  // namespace lathe

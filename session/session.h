@@ -41,6 +41,19 @@ class Session {
   };
   Counts counts() const;
 
+  // Where the latest run spent its time, and what became of the nodes that it came by (those of
+  // subgraphs that ran in host steps included, each time).
+  struct Report {
+    onnx::NodeCounts nodes;
+    int64_t stages = 0, kernels = 0;  // kernels: of those stages
+    int64_t arena_bytes = 0;          // the largest of a stage
+    double total_seconds = 0;
+    double compiled_seconds = 0;  // in compiled stages
+    double translation_seconds =
+        0;  // tracing and compiling what was not cached; the rest are steps
+  };
+  const Report& report() const { return report_; }
+
  private:
   struct Node;
   struct Tree;
@@ -63,6 +76,7 @@ class Session {
   uint64_t clock_ = 0;
   std::vector<const Node*> running_;  // one for each run of a (sub)graph in progress
   Counts counts_;
+  Report report_;
 };
 
 }  // namespace lathe

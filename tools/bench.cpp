@@ -6,12 +6,14 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "frontend/onnx/reader.h"
 #include "frontend/optimizers.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
 #include "tools/classifier.h"
 #include "tools/cli.h"
 #include "tools/feeds.h"
+#include "tools/onnx_file.h"
 #include "tools/profile.h"
 #include "tools/work.h"
 
@@ -38,10 +40,12 @@ struct Measured {
   int threads = 0;
   std::string backend;
   std::vector<double> losses;  // of the first steps
-  Work work;
+  std::optional<Work> work;    // not counted where the model is more than one graph
   Roof roof;
   std::optional<Profile> profile;
   int64_t peak_bytes = 0;
+
+  double gflops() const { return work->flops / median_ms / 1e6; }  // precondition: counted
 };
 
 double milliseconds_since(Clock::time_point start) {
@@ -147,7 +151,38 @@ void time_runs(const std::function<void()>& run, double min_seconds, Measured& m
   m.runs = times.size();
 }
 
+// A model that is more than one graph, through its session.
+Measured measure_session(const Options& o, const std::shared_ptr<const onnx::ModelDef>& model) {
+  if (o.profile)
+    fail_unsupported(
+        "{}: --profile; the model is more than one graph, see `lathe inspect {} "
+        "--stage program --json`",
+        o.model, o.model);
+  Measured m;
+  const Clock::time_point start = Clock::now();
+  SessionOptions options = session_options(o.compute);
+  options.compile.pool = std::make_shared<ThreadPool>(options.compile.threads);
+  m.threads = options.compile.threads;
+  m.backend =
+      name(options.compile.backend == Backend::Auto ? Backend::Llvm : options.compile.backend);
+  Session session(model, options);
+  const OnnxInputs inputs = onnx_inputs(*model, read_feeds(o.inputs), kSeed, parse_dims(o.dims));
+  session.run(inputs);
+  m.first_result_ms = milliseconds_since(start);
+  m.compile_ms = session.report().translation_seconds * 1e3;
+  time_runs([&] { session.run(inputs); }, o.min_time, m);
+  m.peak_bytes = peak_memory();
+  m.roof = measure_roof(*options.compile.pool, m.threads, options.compile.target.isa);
+  return m;
+}
+
 Measured measure(const Options& o) {
+  if (is_onnx(o.model) && !o.train) {
+    const auto model = onnx::read_model(o.model);
+    DimBinding dims = parse_dims(o.dims);
+    onnx::infer_dims(*model, onnx_inputs(*model, read_feeds(o.inputs), {}, {}), dims);
+    if (!onnx::is_one_graph(model, onnx_dims(*model, dims))) return measure_session(o, model);
+  }
   Measured m;
   const Clock::time_point start = Clock::now();
   const Subject s = o.train ? training_subject(o) : inference_subject(o);
@@ -179,33 +214,36 @@ Measured measure(const Options& o) {
   return m;
 }
 
-void print_json(const Options& o, const Measured& m, double gflops) {
-  nlohmann::ordered_json json = {{"median_ms", m.median_ms},
-                                 {"p95_ms", m.p95_ms},
-                                 {"gflops", gflops},
-                                 {"roof_share", gflops / m.roof.gflops},
-                                 {"compile_ms", m.compile_ms},
-                                 {"first_result_ms", m.first_result_ms},
-                                 {"peak_bytes", m.peak_bytes},
-                                 {"threads", m.threads},
-                                 {"backend", m.backend},
-                                 {"gbytes_per_s", m.work.bytes / m.median_ms / 1e6},
-                                 {"flops", m.work.flops},
-                                 {"runs", m.runs},
-                                 {"roof_gflops", m.roof.gflops},
-                                 {"train", o.train}};
+void print_json(const Options& o, const Measured& m) {
+  nlohmann::ordered_json json = {{"median_ms", m.median_ms}, {"p95_ms", m.p95_ms}};
+  if (m.work) {
+    json["gflops"] = m.gflops();
+    json["roof_share"] = m.gflops() / m.roof.gflops;
+    json["gbytes_per_s"] = m.work->bytes / m.median_ms / 1e6;
+    json["flops"] = m.work->flops;
+  }
+  json.update({{"compile_ms", m.compile_ms},
+               {"first_result_ms", m.first_result_ms},
+               {"peak_bytes", m.peak_bytes},
+               {"threads", m.threads},
+               {"backend", m.backend},
+               {"runs", m.runs},
+               {"roof_gflops", m.roof.gflops},
+               {"train", o.train}});
   if (o.train) json["losses"] = m.losses;
   if (m.profile) json["profile"] = profile_json(*m.profile);
   fmt::print("{}\n", json.dump());
 }
 
-void print_text(const Options& o, const Measured& m, double gflops) {
+void print_text(const Options& o, const Measured& m) {
   fmt::print("latency       {:.3f} ms median, {:.3f} ms p95, {} runs\n", m.median_ms, m.p95_ms,
              m.runs);
-  fmt::print("arithmetic    {:.2f} GFLOP/s, {:.1f} % of the roof of {:.1f}\n", gflops,
-             100 * gflops / m.roof.gflops, m.roof.gflops);
-  fmt::print("data          {:.2f} GB/s of inputs, weights and outputs; memory gives {:.1f}\n",
-             m.work.bytes / m.median_ms / 1e6, m.roof.read_gbs);
+  if (m.work) {
+    fmt::print("arithmetic    {:.2f} GFLOP/s, {:.1f} % of the roof of {:.1f}\n", m.gflops(),
+               100 * m.gflops() / m.roof.gflops, m.roof.gflops);
+    fmt::print("data          {:.2f} GB/s of inputs, weights and outputs; memory gives {:.1f}\n",
+               m.work->bytes / m.median_ms / 1e6, m.roof.read_gbs);
+  }
   fmt::print("compilation   {:.1f} ms; first result after {:.1f} ms\n", m.compile_ms,
              m.first_result_ms);
   fmt::print("peak memory   {:.1f} MiB\n", static_cast<double>(m.peak_bytes) / (1 << 20));
@@ -216,8 +254,7 @@ void print_text(const Options& o, const Measured& m, double gflops) {
 
 int run(const Options& o) {
   const Measured m = measure(o);
-  const double gflops = m.work.flops / m.median_ms / 1e6;
-  (o.json ? print_json : print_text)(o, m, gflops);
+  (o.json ? print_json : print_text)(o, m);
   return kDone;
 }
 

@@ -3,6 +3,8 @@
 
 #include "runtime/cpu.h"
 #include "tools/cli.h"
+#include "tools/onnx_file.h"
+#include "tools/report.h"
 #include "tools/stages.h"
 
 namespace lathe::tools {
@@ -11,7 +13,24 @@ namespace {
 struct Options {
   std::string model, stage = "graph", format = "text";
   std::vector<std::string> dims;
+  bool json = false;
 };
+
+int run(const Options& o) {
+  const DimBinding dims = parse_dims(o.dims);
+  const Target target = detect_cpu().target;
+  if (!o.json) {
+    std::cout << show_stage(load_model(o.model, nn::Mode::Inference, 0, dims), dims, o.stage,
+                            o.format, target);
+    return kDone;
+  }
+  if (o.stage != "program") throw UsageError("--json goes with --stage program");
+  const nlohmann::ordered_json json = is_onnx(o.model)
+                                          ? session_report(o.model, dims)
+                                          : program_report(load_model(o.model), dims, target);
+  std::cout << json.dump() << "\n";
+  return kDone;
+}
 
 Action setup(OptionList& options) {
   const auto o = std::make_shared<Options>();
@@ -23,12 +42,10 @@ Action setup(OptionList& options) {
       .one_of({"text", "dot", "svg"})
       .show_default();
   options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
-  return [o] {
-    const DimBinding dims = parse_dims(o->dims);
-    std::cout << show_stage(load_model(o->model, nn::Mode::Inference, 0, dims), dims, o->stage,
-                            o->format, detect_cpu().target);
-    return kDone;
-  };
+  options.flag("--json", o->json,
+               "With --stage program: its size as one JSON object; of an ONNX model also where "
+               "each node runs, from a run on random inputs");
+  return [o] { return run(*o); };
 }
 
 }  // namespace

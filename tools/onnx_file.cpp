@@ -19,12 +19,24 @@ SessionOptions session_options(const Compute& compute) {
   return o;
 }
 
+namespace {
+
+// What exporters call it: batch, batch_size, BatchSize, N.
+bool is_batch(std::string symbol) {
+  std::transform(symbol.begin(), symbol.end(), symbol.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return symbol.starts_with("batch") || symbol == "n";
+}
+
+}  // namespace
+
 DimBinding onnx_dims(const onnx::ModelDef& model, const DimBinding& given) {
   DimBinding out;
   const std::vector<std::string> symbols = onnx::free_dims(model);
   for (const std::string& symbol : symbols) {
     if (const auto it = given.find(symbol); it != given.end()) out[symbol] = it->second;
-    else if (symbol == "batch") out[symbol] = 1;
+    else if (is_batch(symbol)) out[symbol] = 1;
     else
       fail("{}: the dimension '{}' is free; give it with --dim {}=N", model.path, symbol, symbol);
   }
@@ -61,12 +73,10 @@ std::vector<NamedTensor> flattened(const onnx::GraphDef& graph,
 
 }  // namespace
 
-std::vector<NamedTensor> run_onnx(const std::string& path, const Feeds& feeds,
-                                  std::optional<uint64_t> random, const DimBinding& given,
-                                  const Compute& compute) {
-  const auto model = onnx::read_model(path);
+OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
+                       std::optional<uint64_t> random, const DimBinding& given) {
   OnnxInputs inputs;
-  for (const onnx::ValueDef& def : model->graph->inputs) {
+  for (const onnx::ValueDef& def : model.graph->inputs) {
     const auto it = feeds.find(def.name);
     if (it == feeds.end()) continue;
     inputs.emplace_back(def.name, onnx::Value::of(onnx::convert(it->second, def.type.elem)));
@@ -74,19 +84,25 @@ std::vector<NamedTensor> run_onnx(const std::string& path, const Feeds& feeds,
   for (const auto& [name, tensor] : feeds)
     if (std::none_of(inputs.begin(), inputs.end(),
                      [&](const auto& in) { return in.first == name; }))
-      fail("{}: the model has no input '{}'", path, name);
-  if (random) {
-    DimBinding dims = given;
-    onnx::infer_dims(*model, inputs, dims);
-    for (auto& [name, type] : onnx::typed_inputs(*model, onnx_dims(*model, dims)))
-      if (!feeds.contains(name))
-        inputs.emplace_back(
-            name,
-            onnx::Value::of(onnx::HostTensor(
-                type.elem, random_tensor(onnx::carrier(type.elem), type.dims(), *random, name))));
-  }
+      fail("{}: the model has no input '{}'", model.path, name);
+  if (!random) return inputs;
+  DimBinding dims = given;
+  onnx::infer_dims(model, inputs, dims);
+  for (auto& [name, type] : onnx::typed_inputs(model, onnx_dims(model, dims)))
+    if (!feeds.contains(name))
+      inputs.emplace_back(
+          name,
+          onnx::Value::of(onnx::HostTensor(
+              type.elem, random_tensor(onnx::carrier(type.elem), type.dims(), *random, name))));
+  return inputs;
+}
+
+std::vector<NamedTensor> run_onnx(const std::string& path, const Feeds& feeds,
+                                  std::optional<uint64_t> random, const DimBinding& dims,
+                                  const Compute& compute) {
+  const auto model = onnx::read_model(path);
   Session session(model, session_options(compute));
-  return flattened(*model->graph, session.run(inputs));
+  return flattened(*model->graph, session.run(onnx_inputs(*model, feeds, random, dims)));
 }
 
 }  // namespace lathe::tools

@@ -14,12 +14,16 @@ using OnnxInputs = std::vector<std::pair<std::string, onnx::Value>>;
 bool is_onnx(const std::string& path);
 SessionOptions session_options(const Compute& compute);
 
-// A value for every free dim: `given`, else 1 for `batch`. One without a value is a user error that
+// A value for every free dim: `given`, else 1 for a batch by its name ("batch_size", "N"). One without a value is a user error that
 // says how to give it, a name the model lacks another.
 DimBinding onnx_dims(const onnx::ModelDef& model, const DimBinding& given);
 
 // The model as one graph (frontend/onnx/load.h), its free dims bound.
 Model load_onnx_graph(const std::string& path, const DimBinding& dims, bool trained);
+
+// The model's inputs: `feeds`, and with a seed random values for the others.
+OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
+                       std::optional<uint64_t> random, const DimBinding& dims);
 
 // One run from .npy inputs; with a seed the others are random.
 std::vector<NamedTensor> run_onnx(const std::string& path, const Feeds& feeds,

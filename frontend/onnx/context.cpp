@@ -282,6 +282,7 @@ OpContext::TracedRegion OpContext::region(const Subgraph& subgraph,
     }
     out.results.push_back(v.elem);
   }
+  inside_.add(stage.nodes);
   out.region = std::make_shared<const Graph>(std::move(stage.graph));
   return out;
 }

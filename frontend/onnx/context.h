@@ -115,6 +115,7 @@ class OpContext {
   std::set<std::string, std::less<>> asked_;
   std::vector<Value> results_;
   int next_ = 0;
+  NodeCounts inside_;  // of regions
   // The alternatives to results.
   bool deferred_ = false;  // host or expand
   bool host_at_run_ = false;

@@ -60,6 +60,10 @@ void infer_dims(const ModelDef& model, const std::vector<std::pair<std::string, 
   });
 }
 
+bool is_one_graph(const std::shared_ptr<const ModelDef>& model, const DimBinding& dims) {
+  return trace(begin(model, typed_inputs(*model, dims), {})).end == Stage::End::Finished;
+}
+
 Model load_graph(const std::shared_ptr<const ModelDef>& model, const DimBinding& dims,
                  bool trained) {
   TraceOptions options;

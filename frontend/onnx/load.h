@@ -19,8 +19,11 @@ std::vector<std::pair<std::string, Value>> typed_inputs(const ModelDef& model,
 void infer_dims(const ModelDef& model, const std::vector<std::pair<std::string, Value>>& inputs,
                 DimBinding& dims);
 
+// No part of the model depends on values that only a run can tell, and none runs in a host step.
+bool is_one_graph(const std::shared_ptr<const ModelDef>& model, const DimBinding& dims);
+
 // With `trained`, floating-point initializers are parameters, else constants. Unsupported, naming
-// the node, where a part of the model depends on values that only a run can tell.
+// the node, where !is_one_graph().
 Model load_graph(const std::shared_ptr<const ModelDef>& model, const DimBinding& dims,
                  bool trained);
 

@@ -81,6 +81,15 @@ struct TraceState {
   bool at_start = true;                  // no stage has been traced yet
 };
 
+// Where the nodes of a stage went.
+struct NodeCounts {
+  int64_t folded = 0;                    // known, or moved, while tracing: nothing is left to run
+  int64_t compiled = 0;                  // in the stage's graph
+  std::map<std::string, int64_t> steps;  // host steps, by op
+
+  void add(const NodeCounts& other);
+};
+
 struct Stage {
   enum class End : uint8_t { Finished, Decide, Host };
   Graph graph;
@@ -92,6 +101,7 @@ struct Stage {
   std::vector<Value> values;  // Host: its inputs. Finished: the results. Leaves: Known or Slot.
   std::map<std::string, Tensor> parameters;  // values of the graph's inputs of that role
   TraceState rest;                           // from here on
+  NodeCounts nodes;
 };
 
 // Inputs by name; their tensors get slots 0, 1, .. in order. An initializer that is given too is

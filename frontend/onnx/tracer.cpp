@@ -233,7 +233,19 @@ Tracer::Next Tracer::settle(OpContext& c) {
   return Next::GoOn;
 }
 
+// A call and the node around a subgraph are not counted: what is in them is.
+void Tracer::count(const OpContext& c) {
+  if (state_.model->find_function(c.node()) != nullptr || current_ + 1 < state_.frames.size())
+    return;
+  stage_.nodes.add(c.inside_);
+  bool computed = false;
+  for (Value result : c.results_)
+    for_each_leaf(result, [&](Value& leaf) { computed |= leaf.kind == Value::Kind::Graph; });
+  ++(computed ? stage_.nodes.compiled : stage_.nodes.folded);
+}
+
 void Tracer::bind_results(OpContext& c) {
+  count(c);
   Frame& f = state_.frames[current_];
   for (int k = 0; k < c.outputs(); ++k) {
     if (!c.wants(k)) continue;
@@ -360,6 +372,7 @@ void Tracer::cut_decide(const std::vector<Value>& needed) {
 
 void Tracer::cut_host(OpContext& c) {
   stage_.end = Stage::End::Host;
+  ++stage_.nodes.steps[c.node().op];
   stage_.place = place(c.node());
   stage_.host = std::move(c.host_);
   stage_.values = std::move(c.host_inputs_);
@@ -387,6 +400,12 @@ void Tracer::finish() {
   }
   state_.frames.clear();
   to_slots();
+}
+
+void NodeCounts::add(const NodeCounts& other) {
+  folded += other.folded;
+  compiled += other.compiled;
+  for (const auto& [op, n] : other.steps) steps[op] += n;
 }
 
 // --- states --------------------------------------------------------------------------------------

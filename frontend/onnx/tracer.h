@@ -35,6 +35,7 @@ class Tracer {
   void call_function(const NodeDef& node, const FunctionDef& function);
   Next settle(OpContext& c);
   bool run_host_now(OpContext& c);
+  void count(const OpContext& c);
   void bind_results(OpContext& c);
   void push(const Subgraph& what, int parent, const std::vector<Value>& inputs, Continuation after);
   void cut_decide(const std::vector<Value>& needed);

@@ -1,0 +1,21 @@
+// What became of a model, in numbers.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "ir/base/target.h"
+#include "tools/model_file.h"
+
+namespace lathe::tools {
+
+// kernels, arena_bytes, weight_bytes and constant_bytes of the compiled program.
+nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& dims,
+                                      const Target& target);
+
+// Of an ONNX model, found by running it twice on random inputs. `nodes`: how many were folded while
+// tracing, how many are in compiled kernels, and the host steps by op. `seconds`: the second run,
+// as a whole and in kernels, and what tracing and compiling took before the first.
+nlohmann::ordered_json session_report(const std::string& path, const DimBinding& dims);
+
+}  // namespace lathe::tools
