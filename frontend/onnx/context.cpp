@@ -184,6 +184,11 @@ void OpContext::check_attributes() const {
 
 // --- axes ----------------------------------------------------------------------------------------
 
+void OpContext::check_count(int64_t count, std::string_view what) const {
+  constexpr int64_t most = int64_t{1} << 22;
+  if (count > most) fail("{} {}, more than the {} that are possible", count, what, most);
+}
+
 int64_t OpContext::axis(int64_t value, int64_t rank) const {
   if (value < -rank || value >= rank) fail("axis {} is outside of {} axes", value, rank);
   return value < 0 ? value + rank : value;

@@ -64,6 +64,10 @@ class OpContext {
   // For attributes that change nothing here.
   void ignore(std::initializer_list<std::string_view> names);
 
+  // For what a row enumerates itself (positions along an axis, items): a count that no real model
+  // has is an error before memory and time go into it.
+  void check_count(int64_t count, std::string_view what) const;
+
   // A possibly negative axis of `rank` axes.
   int64_t axis(int64_t value, int64_t rank) const;
   Dims axes(Dims values, int64_t rank) const;  // sorted; twice the same is an error

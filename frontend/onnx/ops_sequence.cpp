@@ -70,12 +70,13 @@ void split_to_sequence(OpContext& c) {
   } else {
     const int64_t each = c.has(1) ? c.integer(1) : 1;
     if (each < 1) fail("parts of {} elements", each);
+    c.check_count((length - 1) / each, "parts");
     for (int64_t at = 0; at < length; at += each) sizes.push_back(std::min(each, length - at));
   }
   std::vector<Value> parts;
   int64_t start = 0;
   for (const int64_t n : sizes) {
-    if (n < 0 || start + n > length) fail("the parts do not fit {} elements", length);
+    if (n < 0 || n > length - start) fail("the parts do not fit {} elements", length);
     const Expr part = slice_axis(c.expr(0), axis, start, n);
     parts.push_back(Value::of(keep ? part : squeeze(part, axis), c.elem(0)));
     start += n;

@@ -139,7 +139,7 @@ void split(OpContext& c) {
   }
   int64_t start = 0;
   for (const int64_t n : sizes) {
-    if (n < 0 || start + n > length)
+    if (n < 0 || n > length - start)
       fail("parts [{}] do not fit {} elements", Shape(sizes).text(), length);
     out_moved(c, slice_axis(c.expr(0), axis, start, n));
     start += n;
@@ -200,6 +200,8 @@ struct PadSpec {
   Dims low, high;
 };
 
+constexpr int64_t kMostPad = int64_t{1} << 40;
+
 PadSpec pad_spec(OpContext& c, int64_t rank) {
   Dims pads, axes = range(0, rank);
   if (c.version() < 11) {
@@ -213,6 +215,8 @@ PadSpec pad_spec(OpContext& c, int64_t rank) {
   PadSpec out{Dims(static_cast<size_t>(rank), 0), Dims(static_cast<size_t>(rank), 0)};
   for (size_t i = 0; i < axes.size(); ++i) {
     const auto axis = static_cast<size_t>(c.axis(axes[i], rank));
+    for (const int64_t pad : {pads[i], pads[i + axes.size()]})
+      if (pad < -kMostPad || pad > kMostPad) fail("a pad of {} elements", pad);
     out.low[axis] = pads[i], out.high[axis] = pads[i + axes.size()];
   }
   return out;
@@ -247,6 +251,7 @@ void pad_row(OpContext& c) {
   for (size_t axis = 0; axis < dims.size(); ++axis) {
     if (p.low[axis] == 0 && p.high[axis] == 0) continue;
     if (dims[axis] == 0) fail("axis {} has no element to pad with", axis);
+    c.check_count(p.low[axis] + dims[axis] + p.high[axis], "positions along a padded axis");
     Dims from;
     for (int64_t i = -p.low[axis]; i < dims[axis] + p.high[axis]; ++i)
       from.push_back(padded_index(mode, i, dims[axis]));
