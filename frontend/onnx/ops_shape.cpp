@@ -52,7 +52,8 @@ void reshape_row(OpContext& c) {
     if (dims[i] < -1 || (dims[i] == -1 && free >= 0))
       fail("[{}] is not a shape to reshape to", Shape(dims).text());
     if (dims[i] == -1) free = static_cast<int64_t>(i);
-    else known *= dims[i];
+    else if (__builtin_mul_overflow(known, dims[i], &known))
+      fail("[{}] is not a shape to reshape to", Shape(dims).text());
   }
   const int64_t count = element_count(old);
   if (free >= 0) dims[static_cast<size_t>(free)] = known == 0 ? 0 : count / known;

@@ -307,10 +307,11 @@ class Generator {
 
   Reduction reduction(bool contraction) {
     const DType t = compute_type(contraction && main_ != DType::boolean ? main_ : any_type());
-    std::vector<Combine> combines = {Combine::Add, Combine::Max, Combine::Min, Combine::Mul,
-                                     Combine::Fma};
-    if (t == DType::boolean) combines = {Combine::And, Combine::Or};
-    else if (!is_float(t)) combines.insert(combines.end(), {Combine::And, Combine::Or});
+    using enum Combine;
+    std::vector<Combine> combines;
+    if (t == DType::boolean) combines = {And, Or};
+    else if (is_float(t)) combines = {Add, Max, Min, Mul, Fma};
+    else combines = {Add, Max, Min, Mul, Fma, And, Or};
     Reduction r;
     r.type = t;
     r.combine = contraction && t != DType::boolean ? Combine::Fma : random_.pick(combines);
