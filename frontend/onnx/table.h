@@ -25,6 +25,7 @@ std::span<const OpRow> index_rows();
 std::span<const OpRow> loss_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
+std::span<const OpRow> recurrent_rows();
 std::span<const OpRow> reduction_rows();
 std::span<const OpRow> scatter_rows();
 std::span<const OpRow> select_rows();
