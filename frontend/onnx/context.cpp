@@ -274,8 +274,15 @@ OpContext::TracedRegion OpContext::region(const Subgraph& subgraph,
   TraceOptions options = tracer_.state().options;
   options.whole = true;
   options.parameters = false;
-  TraceState state = begin_region(tracer_.state().model, subgraph, all, options);
-  Stage stage = trace(std::move(state));
+  Stage stage;
+  try {
+    stage = trace(begin_region(tracer_.state().model, subgraph, all, options));
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::Internal) throw;
+    // A branch that is not taken may be wrong for the types at hand; one that is says so again.
+    out.why_not = e.what();
+    return out;
+  }
   if (stage.end != Stage::End::Finished) {
     out.why_not = stage.place + " needs values that only a run can tell";
     return out;

@@ -109,18 +109,38 @@ void hardmax(OpContext& c) {
   c.out(reshape(cast(eq(at, first), x.dtype()), x.shape()));
 }
 
-void gelu(OpContext& c) {
-  const Expr x = c.expr(0);
+Expr gelu_of(OpContext& c, const Expr& x) {
   const std::string how = c.attr_text("approximate", "none");
-  if (how == "none") return c.out(nn::activate(nn::Activation::Gelu, x));
+  if (how == "none") return nn::activate(nn::Activation::Gelu, x);
   if (how != "tanh") fail("approximate is '{}', expected none or tanh", how);
   constexpr double kScale = 0.7978845608028654;  // sqrt(2 / pi)
-  c.out(x * 0.5 * (tanh((x + x * x * x * 0.044715) * kScale) + 1.0));
+  return x * 0.5 * (tanh((x + x * x * x * 0.044715) * kScale) + 1.0);
+}
+
+void gelu(OpContext& c) { c.out(gelu_of(c, c.expr(0))); }
+
+// Gated activations: f(a) * b, of one shape.
+Operands gated(OpContext& c) {
+  if (c.dims(0) != c.dims(1))
+    fail("A is {} and B {}; one shape was expected", c.input(0).signature(),
+         c.input(1).signature());
+  return {widened(c.expr(0)), widened(c.expr(1))};
+}
+
+void swiglu(OpContext& c) {
+  const auto [a, b] = gated(c);
+  c.out(cast(a * sigmoid(a * c.attr_float("alpha", 1)) * b, c.dtype(0)));
+}
+
+void geglu(OpContext& c) {
+  const auto [a, b] = gated(c);
+  c.out(cast(gelu_of(c, a) * b, c.dtype(0)));
 }
 
 constexpr OpRow kRows[] = {
     {"Celu", 12, celu},
     {"Elu", 1, elu},
+    {"GeGLU", 29, geglu},
     {"Gelu", 20, gelu},
     {"HardSigmoid", 1, hard_sigmoid},
     {"HardSwish", 14, unary<hard_swish>},
@@ -136,6 +156,7 @@ constexpr OpRow kRows[] = {
     {"Softmax", 1, softmax},
     {"Softplus", 1, unary<nn::softplus>},
     {"Softsign", 1, unary<softsign>},
+    {"SwiGLU", 28, swiglu},
     {"Swish", 24, swish},
     {"ThresholdedRelu", 10, thresholded_relu},
 };

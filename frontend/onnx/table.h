@@ -17,6 +17,7 @@ struct OpRow {
 
 // Families, one file each.
 std::span<const OpRow> activation_rows();
+std::span<const OpRow> attention_rows();
 std::span<const OpRow> control_rows();
 std::span<const OpRow> convolution_rows();
 std::span<const OpRow> elementwise_rows();
@@ -25,11 +26,14 @@ std::span<const OpRow> index_rows();
 std::span<const OpRow> loss_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
+std::span<const OpRow> recurrent_rows();
 std::span<const OpRow> reduction_rows();
 std::span<const OpRow> scatter_rows();
 std::span<const OpRow> select_rows();
 std::span<const OpRow> sequence_rows();
 std::span<const OpRow> shape_rows();
+// Of ai.onnx.preview.
+std::span<const OpRow> preview_rows();
 
 // The row for an op of a domain ("" is ai.onnx) at an opset version. Unsupported, with the reason,
 // where there is none.

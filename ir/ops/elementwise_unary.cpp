@@ -81,6 +81,12 @@ LATHE_OP(round_even, {.name = "round_even",
                       .lower = lower_unary<Scalar::RoundEven>,
                       .vjp = zero_vjp});
 
+LATHE_OP(trunc, {.name = "trunc",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::trunc(x); }>,
+                 .lower = lower_unary<Scalar::Trunc>,
+                 .vjp = zero_vjp});
+
 LATHE_OP(sqrt, {.name = "sqrt",
                 .infer = infer_same<Takes::Float>,
                 .eval = eval_unary<Takes::Float, [](double x) { return std::sqrt(x); }>,
@@ -132,6 +138,84 @@ LATHE_OP(erf, {.name = "erf",
                  const double slope = 2 / std::sqrt(std::numbers::pi);  // at 0
                  v.give(0, v.g() * exp(neg(v.in(0) * v.in(0))) * slope);
                }});
+
+LATHE_OP(tan, {.name = "tan",
+               .infer = infer_same<Takes::Float>,
+               .eval = eval_unary<Takes::Float, [](double x) { return std::tan(x); }>,
+               .lower = lower_unary<Scalar::Tan>,
+               .vjp = [](Vjp& v) { v.give(0, v.g() * (v.out() * v.out() + 1)); }});
+
+LATHE_OP(asin, {.name = "asin",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::asin(x); }>,
+                .lower = lower_unary<Scalar::Asin>,
+                .vjp = [](Vjp& v) {
+                  const Expr x = v.in(0);
+                  v.give(0, v.g() / sqrt((1 - x) * (x + 1)));
+                }});
+
+LATHE_OP(acos, {.name = "acos",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::acos(x); }>,
+                .lower = lower_unary<Scalar::Acos>,
+                .vjp = [](Vjp& v) {
+                  const Expr x = v.in(0);
+                  v.give(0, neg(v.g() / sqrt((1 - x) * (x + 1))));
+                }});
+
+LATHE_OP(atan, {.name = "atan",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::atan(x); }>,
+                .lower = lower_unary<Scalar::Atan>,
+                .vjp = [](Vjp& v) { v.give(0, v.g() / (v.in(0) * v.in(0) + 1)); }});
+
+LATHE_OP(sinh, {.name = "sinh",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::sinh(x); }>,
+                .lower = lower_unary<Scalar::Sinh>,
+                .vjp = [](Vjp& v) { v.give(0, v.g() * cosh(v.in(0))); }});
+
+LATHE_OP(cosh, {.name = "cosh",
+                .infer = infer_same<Takes::Float>,
+                .eval = eval_unary<Takes::Float, [](double x) { return std::cosh(x); }>,
+                .lower = lower_unary<Scalar::Cosh>,
+                .vjp = [](Vjp& v) { v.give(0, v.g() * sinh(v.in(0))); }});
+
+LATHE_OP(expm1, {.name = "expm1",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::expm1(x); }>,
+                 .lower = lower_unary<Scalar::Expm1>,
+                 .vjp = [](Vjp& v) { v.give(0, v.g() * (v.out() + 1)); }});
+
+LATHE_OP(log1p, {.name = "log1p",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::log1p(x); }>,
+                 .lower = lower_unary<Scalar::Log1p>,
+                 .vjp = [](Vjp& v) { v.give(0, v.g() / (v.in(0) + 1)); }});
+
+LATHE_OP(asinh, {.name = "asinh",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::asinh(x); }>,
+                 .lower = lower_unary<Scalar::Asinh>,
+                 .vjp = [](Vjp& v) { v.give(0, v.g() / sqrt(v.in(0) * v.in(0) + 1)); }});
+
+LATHE_OP(acosh, {.name = "acosh",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::acosh(x); }>,
+                 .lower = lower_unary<Scalar::Acosh>,
+                 .vjp = [](Vjp& v) {
+                   const Expr x = v.in(0);
+                   v.give(0, v.g() / sqrt((x - 1) * (x + 1)));
+                 }});
+
+LATHE_OP(atanh, {.name = "atanh",
+                 .infer = infer_same<Takes::Float>,
+                 .eval = eval_unary<Takes::Float, [](double x) { return std::atanh(x); }>,
+                 .lower = lower_unary<Scalar::Atanh>,
+                 .vjp = [](Vjp& v) {
+                   const Expr x = v.in(0);
+                   v.give(0, v.g() / ((1 - x) * (x + 1)));
+                 }});
 
 LATHE_OP(logical_not, {.name = "logical_not",
                        .infer = infer_same<Takes::Bool>,

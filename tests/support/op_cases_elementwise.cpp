@@ -126,7 +126,8 @@ void add_special_values(Cases& cases, OpId op, Binary f) {
 void add_unary_rows(Cases& cases) {
   add_unary(cases, OpId::neg, neg);
   add_unary(cases, OpId::abs, abs, {-2, 2, 0.1});
-  for (auto [op, f] : {std::pair<OpId, Unary>{OpId::floor, floor}, {OpId::ceil, ceil}})
+  for (auto [op, f] :
+       {std::pair<OpId, Unary>{OpId::floor, floor}, {OpId::ceil, ceil}, {OpId::trunc, trunc}})
     add_unary(cases, op, f, {.low = -9, .high = 9, .away = 0.1, .period = 1});
   // Rounding jumps at the halves; whole numbers are avoided as well.
   add_unary(cases, OpId::round_even, round_even, {-9, 9, 0.1, 0.5});
@@ -147,6 +148,29 @@ void add_unary_rows(Cases& cases) {
       {.exact = [](Real x, Real) { return std::cos(x); }, .f32 = 0.6, .f64 = 1.6, .limit = 0x1p30});
   add_unary(cases, OpId::erf, erf, {},
             {.exact = [](Real x, Real) { return std::erf(x); }, .f32 = 1, .f64 = 1.1});
+  add_unary(
+      cases, OpId::tan, tan, {-1.2, 1.2},
+      {.exact = [](Real x, Real) { return std::tan(x); }, .f32 = 0.6, .f64 = 2.8, .limit = 0x1p30});
+  add_unary(cases, OpId::asin, asin, {-0.8, 0.8},
+            {.exact = [](Real x, Real) { return std::asin(x); }, .f32 = 2.5, .f64 = 2.5});
+  add_unary(cases, OpId::acos, acos, {-0.8, 0.8},
+            {.exact = [](Real x, Real) { return std::acos(x); }, .f32 = 2, .f64 = 2});
+  add_unary(cases, OpId::atan, atan, {},
+            {.exact = [](Real x, Real) { return std::atan(x); }, .f32 = 1.5, .f64 = 1.5});
+  add_unary(cases, OpId::sinh, sinh, {},
+            {.exact = [](Real x, Real) { return std::sinh(x); }, .f32 = 2.5, .f64 = 2.5});
+  add_unary(cases, OpId::cosh, cosh, {},
+            {.exact = [](Real x, Real) { return std::cosh(x); }, .f32 = 2, .f64 = 2});
+  add_unary(cases, OpId::expm1, expm1, {},
+            {.exact = [](Real x, Real) { return std::expm1(x); }, .f32 = 2.5, .f64 = 2.5});
+  add_unary(cases, OpId::log1p, log1p, {-0.75, 3},
+            {.exact = [](Real x, Real) { return std::log1p(x); }, .f32 = 1.5, .f64 = 1.5});
+  add_unary(cases, OpId::asinh, asinh, {},
+            {.exact = [](Real x, Real) { return std::asinh(x); }, .f32 = 3, .f64 = 3});
+  add_unary(cases, OpId::acosh, acosh, {1.25, 4},
+            {.exact = [](Real x, Real) { return std::acosh(x); }, .f32 = 3, .f64 = 3});
+  add_unary(cases, OpId::atanh, atanh, {-0.75, 0.75},
+            {.exact = [](Real x, Real) { return std::atanh(x); }, .f32 = 3, .f64 = 3});
   for (DType t : {DType::i8, DType::i16, DType::i32, DType::i64, DType::u8, DType::u64})
     for (auto [op, f] : {std::pair<OpId, Unary>{OpId::neg, neg}, {OpId::abs, abs}})
       cases.push_back({.op = op,
