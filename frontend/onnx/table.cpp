@@ -12,10 +12,12 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"", activation_rows},    {"", control_rows},   {"", convolution_rows}, {"", elementwise_rows},
-    {"", image_rows},         {"", index_rows},     {"", loss_rows},        {"", matmul_rows},
-    {"", normalization_rows}, {"", reduction_rows}, {"", scatter_rows},     {"", select_rows},
-    {"", sequence_rows},      {"", shape_rows},
+    {"", activation_rows},    {"", bits_rows},         {"", control_rows},
+    {"", convolution_rows},   {"", elementwise_rows},  {"", image_rows},
+    {"", index_rows},         {"", loss_rows},         {"", matmul_rows},
+    {"", normalization_rows}, {"", quantization_rows}, {"", reduction_rows},
+    {"", scatter_rows},       {"", select_rows},       {"", sequence_rows},
+    {"", shape_rows},
 };
 
 using Key = std::pair<std::string_view, std::string_view>;

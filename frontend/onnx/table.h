@@ -17,6 +17,7 @@ struct OpRow {
 
 // Families, one file each.
 std::span<const OpRow> activation_rows();
+std::span<const OpRow> bits_rows();
 std::span<const OpRow> control_rows();
 std::span<const OpRow> convolution_rows();
 std::span<const OpRow> elementwise_rows();
@@ -25,6 +26,7 @@ std::span<const OpRow> index_rows();
 std::span<const OpRow> loss_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
+std::span<const OpRow> quantization_rows();
 std::span<const OpRow> reduction_rows();
 std::span<const OpRow> scatter_rows();
 std::span<const OpRow> select_rows();
