@@ -16,8 +16,8 @@ constexpr Family kFamilies[] = {
     {"", convolution_rows},   {"", elementwise_rows},  {"", image_rows},
     {"", index_rows},         {"", loss_rows},         {"", matmul_rows},
     {"", normalization_rows}, {"", quantization_rows}, {"", reduction_rows},
-    {"", scatter_rows},       {"", select_rows},       {"", sequence_rows},
-    {"", shape_rows},
+    {"", resize_rows},        {"", scatter_rows},      {"", select_rows},
+    {"", sequence_rows},      {"", shape_rows},
 };
 
 using Key = std::pair<std::string_view, std::string_view>;

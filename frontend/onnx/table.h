@@ -28,6 +28,7 @@ std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
 std::span<const OpRow> quantization_rows();
 std::span<const OpRow> reduction_rows();
+std::span<const OpRow> resize_rows();
 std::span<const OpRow> scatter_rows();
 std::span<const OpRow> select_rows();
 std::span<const OpRow> sequence_rows();
