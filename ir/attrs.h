@@ -20,7 +20,7 @@ struct NoAttrs {
   static void fields(S&, F&&) {}
 };
 
-// cast, and the element type of sources.
+// cast, bitcast, and the element type of sources.
 struct DTypeAttrs {
   DType dtype = DType::f32;
   template <class S, class F>

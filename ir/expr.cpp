@@ -87,6 +87,10 @@ Expr cast(const Expr& x, DType dtype) {
   return x.dtype() == dtype ? x : node(OpId::cast, {x}, DTypeAttrs{dtype});
 }
 
+Expr bitcast(const Expr& x, DType dtype) {
+  return x.dtype() == dtype ? x : node(OpId::bitcast, {x}, DTypeAttrs{dtype});
+}
+
 Expr gt(const Expr& a, const Expr& b) { return lt(b, a); }
 Expr ge(const Expr& a, const Expr& b) { return le(b, a); }
 

@@ -36,6 +36,7 @@ Expr iota(Graph& g, DType dtype, Shape shape, int64_t axis);
 #define BINARY(id) Expr id(const Expr& a, const Expr& b);
 #include "ir/ops/ops.def"
 Expr cast(const Expr& x, DType dtype);
+Expr bitcast(const Expr& x, DType dtype);  // the same bits; both types have 4 bytes, or both 8
 Expr gt(const Expr& a, const Expr& b);
 Expr ge(const Expr& a, const Expr& b);
 Expr select(const Expr& condition, const Expr& a, const Expr& b);

@@ -86,6 +86,11 @@ Rewrite cast_cast(const Site& s) {
   return cast(x, s.type.dtype);
 }
 
+Rewrite bitcast_bitcast(const Site& s) {
+  if (s.op != OpId::bitcast || !is(s.in[0], OpId::bitcast)) return std::nullopt;
+  return bitcast(operand(s.in[0]), s.type.dtype);
+}
+
 // op(splat a, splat b) = splat op(a, b): once, not for every element.
 Rewrite elementwise_of_splats(const Site& s) {
   if (op_def(s.op).cls != OpClass::Elementwise || s.type.rank() == 0) return std::nullopt;
@@ -148,6 +153,7 @@ constexpr Rule kRules[] = {
     {"select-same", "select(c, x, x) = x", select_same},
     {"select-constant", "select(true, x, y) = x; select(false, x, y) = y", select_constant},
     {"cast-identity", "cast(x: t, t) = x", cast_identity},
+    {"bitcast-bitcast", "bitcast(bitcast(x, t), u) = bitcast(x, u)", bitcast_bitcast},
     {"cast-cast", "cast(cast(x, wider), t) = cast(x, t)", cast_cast},
     {"elementwise-of-splats", "op(splat a, splat b) = splat op(a, b)", elementwise_of_splats},
     {"reduce-nothing", "reduce(x, []) = x; not of float sums", reduce_nothing},

@@ -65,6 +65,8 @@ const Pattern kPatterns[] = {
      "%0 = cast %i {dtype=i64} : i64[n,m] %1 = cast %0 {dtype=f32} : f32[n,m] return %1"},
     {"cast-cast",
      "%0 = cast %b {dtype=u8} : u8[n,m] %1 = cast %0 {dtype=bool} : bool[n,m] return %1"},
+    {"bitcast-bitcast",
+     "%0 = bitcast %i {dtype=u32} : u32[n,m] %1 = bitcast %0 {dtype=f32} : f32[n,m] return %1"},
     {"elementwise-of-splats", "ONE %3 = exp %2 : f32[n,m] %4 = add %x, %3 : f32[n,m] return %4"},
     {"elementwise-of-splats", "ONE %3 = sub %2, %2 : f32[n,m] return %3, %2"},
     {"reduce-nothing", "%0 = reduce_max %x {axes=[]} : f32[n,m] return %0"},

@@ -259,9 +259,11 @@ class Planner {
   }
   bool is_stored_value(size_t i) const {
     return std::ranges::any_of(k().stores, [&](const Store& s) {
-      return s.value == static_cast<ScalarId>(i) ||
-             (k().body[static_cast<size_t>(s.value)].op == Scalar::Bitcast &&
-              k().body[static_cast<size_t>(s.value)].args[0] == static_cast<ScalarId>(i));
+      ScalarId v = s.value;  // a bitcast lies where its operand does
+      while (v != static_cast<ScalarId>(i) &&
+             k().body[static_cast<size_t>(v)].op == Scalar::Bitcast)
+        v = k().body[static_cast<size_t>(v)].args[0];
+      return v == static_cast<ScalarId>(i);
     });
   }
 

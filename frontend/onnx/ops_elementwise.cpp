@@ -4,6 +4,7 @@
 
 #include "frontend/onnx/convert.h"
 #include "frontend/onnx/row.h"
+#include "frontend/onnx/stored.h"
 
 namespace lathe::onnx {
 namespace {
@@ -122,10 +123,12 @@ void mean(OpContext& c) {
 void cast_to(OpContext& c, ElemType to, const CastRules& rules) {
   const ElemType from = c.elem(0);
   if (to == ElemType::Undefined) fail("the element type to cast to is unknown");
-  const bool on_host =
-      from != to && (from == ElemType::String || to == ElemType::String || is_stored_only(to));
-  if (!on_host) {
-    c.out(from == to ? c.input(0) : Value::of(cast(c.expr(0), carrier(to)), to));
+  if (from == to) {
+    c.out(c.input(0));
+    return;
+  }
+  if (from != ElemType::String && to != ElemType::String) {
+    c.out(cast_to_elem(c.expr(0), to, rules), to);
     return;
   }
   c.host(

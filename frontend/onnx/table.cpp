@@ -12,23 +12,16 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"", activation_rows},
-    {"", control_rows},
-    {"", convolution_rows},
-    {"", elementwise_rows},
-    {"", image_rows},
-    {"", index_rows},
-    {"", loss_rows},
-    {"", matmul_rows},
-    {"", normalization_rows},
-    {"", recurrent_rows},
-    {"", reduction_rows},
-    {"", scatter_rows},
-    {"", select_rows},
-    {"", sequence_rows},
-    {"", shape_rows},
-    {"", attention_rows},
-    {"ai.onnx.preview", preview_rows},
+    {"", activation_rows},    {"", attention_rows},
+    {"", bits_rows},          {"", control_rows},
+    {"", convolution_rows},   {"", elementwise_rows},
+    {"", image_rows},         {"", index_rows},
+    {"", loss_rows},          {"", matmul_rows},
+    {"", normalization_rows}, {"", quantization_rows},
+    {"", recurrent_rows},     {"", reduction_rows},
+    {"", resize_rows},        {"", scatter_rows},
+    {"", select_rows},        {"", sequence_rows},
+    {"", shape_rows},         {"ai.onnx.preview", preview_rows},
 };
 
 using Key = std::pair<std::string_view, std::string_view>;

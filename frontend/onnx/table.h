@@ -18,6 +18,7 @@ struct OpRow {
 // Families, one file each.
 std::span<const OpRow> activation_rows();
 std::span<const OpRow> attention_rows();
+std::span<const OpRow> bits_rows();
 std::span<const OpRow> control_rows();
 std::span<const OpRow> convolution_rows();
 std::span<const OpRow> elementwise_rows();
@@ -27,7 +28,9 @@ std::span<const OpRow> loss_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
 std::span<const OpRow> recurrent_rows();
+std::span<const OpRow> quantization_rows();
 std::span<const OpRow> reduction_rows();
+std::span<const OpRow> resize_rows();
 std::span<const OpRow> scatter_rows();
 std::span<const OpRow> select_rows();
 std::span<const OpRow> sequence_rows();

@@ -40,23 +40,6 @@ constexpr std::array<ElemInfo, 27> kInfo = {{
     {"int2", DType::i8, 2},
 }};
 
-// What the finite patterns of a small float are, and what it has beyond them.
-struct SmallFloat {
-  int exponent_bits, mantissa_bits, bias;
-  bool infinities;    // IEEE: the largest exponent holds infinity and NaN
-  bool negative_nan;  // FNUZ: the pattern of -0 is the only NaN
-  bool has_nan;
-};
-
-SmallFloat small_float(ElemType t) {
-  if (t == ElemType::Float8E4M3FN) return {4, 3, 7, false, false, true};
-  if (t == ElemType::Float8E4M3FNUZ) return {4, 3, 8, false, true, true};
-  if (t == ElemType::Float8E5M2) return {5, 2, 15, true, false, true};
-  if (t == ElemType::Float8E5M2FNUZ) return {5, 2, 16, false, true, true};
-  LATHE_ASSERT(t == ElemType::Float4E2M1, "{} is not a small float", name(t));
-  return {2, 1, 1, false, false, false};
-}
-
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -112,6 +95,15 @@ DType carrier(ElemType t) {
 }
 
 bool is_stored_only(ElemType t) { return static_cast<int>(t) > 16; }
+
+SmallFloat small_float(ElemType t) {
+  if (t == ElemType::Float8E4M3FN) return {4, 3, 7, false, false, true};
+  if (t == ElemType::Float8E4M3FNUZ) return {4, 3, 8, false, true, true};
+  if (t == ElemType::Float8E5M2) return {5, 2, 15, true, false, true};
+  if (t == ElemType::Float8E5M2FNUZ) return {5, 2, 16, false, true, true};
+  LATHE_ASSERT(t == ElemType::Float4E2M1, "{} is not a small float", name(t));
+  return {2, 1, 1, false, false, false};
+}
 
 float small_float_value(ElemType t, uint8_t bits) {
   if (t == ElemType::Float8E8M0) return bits == 255 ? kNaN : std::ldexp(1.0F, bits - 127);

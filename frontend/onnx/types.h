@@ -60,6 +60,15 @@ DType carrier(ElemType t);
 // True where the carrier is another type than the element's own.
 bool is_stored_only(ElemType t);
 
+// What the finite patterns of a float8 or float4 are (all but float8e8m0), and what it has beyond.
+struct SmallFloat {
+  int exponent_bits, mantissa_bits, bias;
+  bool infinities;    // IEEE: the largest exponent holds infinity and NaN
+  bool negative_nan;  // FNUZ: the pattern of -0 is the only NaN
+  bool has_nan;
+};
+SmallFloat small_float(ElemType t);
+
 // The value of a stored float8 or float4 pattern.
 float small_float_value(ElemType t, uint8_t bits);
 // How float8e8m0, which has powers of two only, rounds what lies between.

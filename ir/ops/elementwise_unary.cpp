@@ -1,4 +1,5 @@
-// Elementwise ops of one operand, and cast.
+// Elementwise ops of one operand, cast and bitcast.
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -41,6 +42,39 @@ ScalarId lower_cast(Lowering& l, const Node& n, int, const Index& at) {
 
 void vjp_cast(Vjp& v) {
   if (is_float(v.out().dtype()) && v.wants(0)) v.give(0, cast(v.g(), v.in(0).dtype()));
+}
+
+Result<Types> infer_bitcast(const InferArgs& args) {
+  const DType from = args.operand(0).dtype, to = args.get<DTypeAttrs>().dtype;
+  if (byte_size(from) != byte_size(to) || byte_size(to) < 4)  // [bitcast-1]
+    return failure("bits of {} cannot be read as {}; two types of 4 or of 8 bytes are expected",
+                   name(from), name(to));
+  return Types{{to, args.operand(0).shape}};
+}
+
+// Through the type's own bits: a float is rounded to them first.
+int64_t bits_of(const EvalTensor& t, int64_t k) {
+  const auto at = static_cast<size_t>(k);
+  if (t.dtype == DType::f64) return std::bit_cast<int64_t>(t.f[at]);
+  if (t.dtype == DType::f32) return std::bit_cast<int32_t>(static_cast<float>(t.f[at]));
+  return t.i[at];
+}
+
+void eval_bitcast(Evaluation& e) {
+  EvalTensor& out = e.out();
+  for (int64_t k = 0; k < out.size(); ++k) {
+    const int64_t bits = bits_of(e.in(0), k);
+    const auto at = static_cast<size_t>(k);
+    if (out.dtype == DType::f64) out.f[at] = std::bit_cast<double>(bits);
+    else if (out.dtype == DType::f32) out.f[at] = std::bit_cast<float>(static_cast<int32_t>(bits));
+    else out.i[at] = wrap_integer(out.dtype, bits);
+  }
+}
+
+ScalarId lower_bitcast(Lowering& l, const Node& n, int, const Index& at) {
+  const ScalarId bits = l.pull(n.operands[0], at);
+  const bool same = l.type(n.operands[0]).dtype == n.types[0].dtype;
+  return same ? bits : l.emit(Scalar::Bitcast, n.types[0].dtype, {bits});
 }
 
 // abs'(0) = 0, as ONNX and TensorFlow have it.
@@ -229,5 +263,12 @@ LATHE_OP(cast, {.name = "cast",
                 .eval = eval_cast,
                 .lower = lower_cast,
                 .vjp = vjp_cast});
+
+LATHE_OP(bitcast, {.name = "bitcast",
+                   .attrs = attrs_index<DTypeAttrs>,
+                   .infer = infer_bitcast,
+                   .eval = eval_bitcast,
+                   .lower = lower_bitcast,
+                   .no_gradient = "bits are no numbers"});
 
 }  // namespace lathe

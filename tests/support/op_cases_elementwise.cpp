@@ -207,6 +207,24 @@ void add_cast_rows(Cases& cases) {
     }
 }
 
+void add_bitcast_rows(Cases& cases) {
+  const DType types[] = {DType::f32, DType::i32, DType::u32, DType::f64, DType::i64, DType::u64};
+  for (const DType from : types)
+    for (const DType to : types) {
+      if (byte_size(from) != byte_size(to)) continue;
+      // Bits of integers are made those of ordinary floats, and the other way round.
+      cases.push_back({.op = OpId::bitcast,
+                       .name = fmt::format("bitcast/{}_{}", name(from), name(to)),
+                       .build = [from, to](Graph& g, const Dim& n) -> Outputs {
+                         const Expr x = in(g, {n, kRow}, from);
+                         return {Expr{&g, g.add(OpId::bitcast, {x.value}, DTypeAttrs{to})}};
+                       },
+                       .domains = {is_float(from) ? Domain{-2, 2} : Domain{0x3f000000, 0x3fffffff}},
+                       .tolerance = 0,
+                       .differentiable = false});
+    }
+}
+
 void add_binary_rows(Cases& cases) {
   const Domain nonzero{-2, 2, 0.25}, positive{0.25, 2};
   add_float_binary(cases, OpId::add, add);
@@ -315,6 +333,7 @@ void add_elementwise_cases(Cases& cases) {
   add_source_rows(cases);
   add_unary_rows(cases);
   add_cast_rows(cases);
+  add_bitcast_rows(cases);
   add_binary_rows(cases);
   add_select_rows(cases);
 }
