@@ -1,20 +1,77 @@
+// What is split among threads, and how finely, follows from a kernel's time on one thread as this
+// file expects it. The figures are measured on a Zen 4 core with AVX-512 and rounded; what matters
+// is which kernels are worth a second thread, and that its share is as large as the first's.
 #include <algorithm>
+#include <limits>
 
 #include "passes/kernel_passes.h"
 
 namespace lathe {
 namespace {
 
-// Below this many scalar operations a second thread costs more than it saves (a dispatch is about
-// half a microsecond, a scalar operation in vector code a tenth of a nanosecond).
-constexpr int64_t kSplitWork = 40000;
-constexpr int64_t kChunks = 8;  // per split kernel: enough to balance two to eight threads
+// Nanoseconds: what a second thread costs (handing over, waiting, lines that change cores), and
+// what a chunk should take so that handing it out is lost in it.
+constexpr double kDispatch = 600, kChunk = 4000;
+// A second thread must save so much of the time; on a busy machine it saves less or nothing.
+constexpr double kWorthwhile = 0.8;
+constexpr int64_t kMostChunks = 32;  // enough to balance as many threads
+// Chunks of rows read all of the factor that they share, and may pack it.
+constexpr int64_t kMostRowChunks = 8;
 
-int64_t scalar_work(const Kernel& k) {
-  const auto body = static_cast<int64_t>(k.body.size());
-  const int64_t per_point =
-      k.core == Core::Map ? body : k.steps() * std::max<int64_t>(k.pre, 2) + body;
-  return k.points() * std::max<int64_t>(per_point, 1);
+bool is_product(const Kernel& k) {
+  return k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
+}
+
+int64_t round_up(int64_t v, int64_t unit) { return (v + unit - 1) / unit * unit; }
+
+bool moves_apart(const Kernel& k, const Access& a) {
+  return !a.indirect.empty() || std::ranges::any_of(a.offset.terms, [&](const IndexTerm& t) {
+    return t.symbol >= k.derived_symbol(0);
+  });
+}
+
+// Of body[begin, end) at one point: arithmetic and access by vectors, gathers element by element.
+double part_ns(const Kernel& k, int32_t begin, int32_t end, double per_op) {
+  double ops = 0, memory = 0;
+  for (int32_t i = begin; i < end; ++i) {
+    const Instr& in = k.body[static_cast<size_t>(i)];
+    if (in.op == Scalar::Load) memory += moves_apart(k, in.access) ? 0.3 : 0.04;
+    else if (in.op != Scalar::Const) ops += per_op;
+  }
+  return std::max(ops, memory);
+}
+
+// Points of the parallel space that share an element of the factor along the vectors.
+int64_t rows_of(const Kernel& k, int unit) {
+  int64_t rows = k.points();
+  for (int32_t i = 0; i < k.pre; ++i) {
+    const Instr& load = k.body[static_cast<size_t>(i)];
+    if (load.op != Scalar::Load || load.access.offset.coefficient(unit) == 0) continue;
+    for (const IndexTerm& t : load.access.offset.terms)
+      if (t.symbol < std::ssize(k.par)) rows /= k.par[static_cast<size_t>(t.symbol)];
+    return std::max<int64_t>(rows, 1);
+  }
+  return rows;
+}
+
+double expected_ns(const Kernel& k, int unit, const Target& target) {
+  const int lanes = std::max(1, target.vector_bytes() / 4);
+  const double per_op = lanes >= 8 ? 0.01 : lanes > 1 ? 0.04 : 0.15;
+  const auto points = static_cast<double>(k.points()), steps = static_cast<double>(k.steps());
+  const auto body = static_cast<int32_t>(k.body.size());
+  const double results =
+      points * (part_ns(k, k.pre, body, per_op) + 0.04 * static_cast<double>(k.stores.size()));
+  if (k.core == Core::Map) return results;
+  if (k.core != Core::Reduce) return points * steps * 0.3 * static_cast<double>(body);
+  const double each = part_ns(k, 0, k.pre, per_op);
+  if (!is_product(k) || k.order == Order::Lanes) return points * steps * each + results;
+  // Multiply-adds of whole vectors; one row waits for the other factor's memory instead.
+  const int64_t columns = k.par[static_cast<size_t>(unit)];
+  const double padded =
+      static_cast<double>(round_up(columns, lanes)) / static_cast<double>(columns);
+  const double rate =
+      (lanes >= 8 ? 56 : 12) * std::min(1.0, 0.4 * static_cast<double>(rows_of(k, unit)));
+  return points * steps * std::max(padded / rate, each / 4) + results;
 }
 
 // The iv along which the results lie side by side; the last one if none does.
@@ -46,12 +103,73 @@ int panel_iv(const Kernel& k, int unit) {
   return best;
 }
 
-int64_t round_up(int64_t v, int64_t unit) { return (v + unit - 1) / unit * unit; }
+int longest_other(const Kernel& k, int unit) {
+  int best = -1;
+  for (int i = 0; i < std::ssize(k.par); ++i)
+    if (i != unit && (best < 0 || k.par[static_cast<size_t>(i)] > k.par[static_cast<size_t>(best)]))
+      best = i;
+  return best;
+}
+
+// A way to split an iv, and the time that two threads take by it.
+struct Split {
+  int iv = -1;
+  int64_t grain = 1;
+  double ns = std::numeric_limits<double>::infinity();
+};
+
+// The larger share of two threads that take turns, as a part of all.
+double larger_share(int64_t extent, int64_t grain) {
+  const int64_t chunks = (extent + grain - 1) / grain, others = chunks / 2 * grain;
+  return static_cast<double>(std::max(others, extent - others)) / static_cast<double>(extent);
+}
+
+// Chunks of whole quanta, about as many as wanted, as even as they get.
+Split split_evenly(int iv, int64_t extent, int64_t quantum, int64_t most, double ns) {
+  Split best;
+  const int64_t quanta = (extent + quantum - 1) / quantum;
+  const int64_t wanted = std::clamp(static_cast<int64_t>(ns / kChunk), int64_t{2}, most);
+  for (int64_t chunks = std::min(wanted, quanta); chunks >= std::max<int64_t>(2, wanted / 2);
+       --chunks) {
+    const int64_t grain = (quanta + chunks - 1) / chunks * quantum;
+    if (grain >= extent) continue;
+    const double time = ns * larger_share(extent, grain) + kDispatch;
+    if (time < best.ns) best = {iv, grain, time};
+  }
+  return best;
+}
+
+Split choose_split(const Kernel& k, int unit, double ns) {
+  const int other = longest_other(k, unit);
+  const int64_t columns = k.par[static_cast<size_t>(unit)];
+  const int64_t rows = other < 0 ? 1 : k.par[static_cast<size_t>(other)];
+  const bool product = is_product(k);
+  const auto by_columns = [&] {
+    return split_evenly(unit, columns, columns >= 64 ? 32 : 16, kMostChunks, ns);
+  };
+  const auto by_rows = [&] {
+    if (other < 0) return Split{};
+    return split_evenly(other, rows, product && rows >= 64 ? 8 : 1,
+                        product ? kMostRowChunks : kMostChunks, ns);
+  };
+  // Whole panels, unless there are more rows than they have columns.
+  if (const int panel = product ? panel_iv(k, unit) : -1; panel >= 0) {
+    const int64_t panels = k.par[static_cast<size_t>(panel)];
+    const Split by_panels = split_evenly(panel, panels, 1, kMostChunks, ns);
+    if (other == panel || (panels >= 4 && rows <= std::max<int64_t>(64, panels * columns)))
+      return by_panels;
+  }
+  // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
+  // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.
+  const bool wide =
+      rows < 8 || (product && columns >= 64 && rows <= std::max<int64_t>(64, columns));
+  const Split first = wide ? by_columns() : by_rows(), second = wide ? by_rows() : by_columns();
+  return second.ns < 0.9 * first.ns ? second : first;
+}
 
 }  // namespace
 
 KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
-  (void)target;
   KernelSchedule s;
   if (k.par.empty()) {
     if (k.order == Order::Lanes) s.vector = k.red_symbol(static_cast<int>(k.red.size()) - 1);
@@ -59,35 +177,9 @@ KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
   }
   const int unit = unit_store_iv(k);
   s.vector = k.order == Order::Lanes ? k.red_symbol(static_cast<int>(k.red.size()) - 1) : unit;
-  if (scalar_work(k) < kSplitWork) return s;
-  // Split the longest iv other than the vector's, unless only that one is long enough.
-  int best = -1;
-  for (int i = 0; i < std::ssize(k.par); ++i) {
-    if (i == unit) continue;
-    if (best < 0 || k.par[static_cast<size_t>(i)] > k.par[static_cast<size_t>(best)]) best = i;
-  }
-  const int64_t unit_extent = k.par[static_cast<size_t>(unit)];
-  const int64_t other = best < 0 ? 1 : k.par[static_cast<size_t>(best)];
-  const bool contraction = k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
-  // Whole panels, unless there are more rows than they have columns.
-  if (const int panel = contraction ? panel_iv(k, unit) : -1; panel >= 0) {
-    const int64_t panels = k.par[static_cast<size_t>(panel)];
-    if (panels >= 4 && (best == panel || other <= std::max<int64_t>(64, panels * unit_extent))) {
-      s.parallel = panel;
-      s.grain = (panels + kChunks - 1) / kChunks;
-      return s;
-    }
-  }
-  // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
-  // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.
-  const bool columns = other < 8 || (contraction && unit_extent >= 64 &&
-                                     other <= std::max<int64_t>(64, unit_extent));
-  s.parallel = columns ? unit : best;
-  const int64_t extent = columns ? unit_extent : other;
-  const int64_t quantum =
-      columns ? (unit_extent >= 64 ? 32 : 1) : (contraction && extent >= 64 ? 8 : 1);
-  s.grain = round_up((extent + kChunks - 1) / kChunks, quantum);
-  if (s.grain >= extent) s.parallel = -1, s.grain = 1;
+  const double ns = expected_ns(k, unit, target);
+  const Split split = choose_split(k, unit, ns);
+  if (split.ns < kWorthwhile * ns) s.parallel = split.iv, s.grain = split.grain;
   return s;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/base/gather.h"
 #include "ir/eval.h"
 #include "passes/match.h"
 #include "passes/rebuild.h"
@@ -12,6 +13,20 @@ namespace {
 // Bounds on compile time: elements read, and operations of a contraction.
 constexpr int64_t kMostElements = int64_t{1} << 20;
 constexpr int64_t kMostWork = int64_t{1} << 24;
+
+// Views of a literal of any size that only move its bytes.
+std::optional<Tensor> moved_bytes(const Node& n, const std::vector<Expr>& operands) {
+  if (operands.size() != 1 || !match::is(operands[0], OpId::constant)) return std::nullopt;
+  if (!n.types[0].shape.is_static()) return std::nullopt;
+  const Tensor from = match::attrs<ConstantAttrs>(operands[0]).value;
+  if (n.op == OpId::reshape) return from.reshaped(n.types[0].shape.static_dims());
+  if (n.op != OpId::transpose) return std::nullopt;
+  const Dims strides = row_major_strides(from.dims());
+  Dims permuted;
+  for (const int64_t axis : std::get<PermAttrs>(n.attrs).perm)
+    permuted.push_back(strides[static_cast<size_t>(axis)]);
+  return gather_strided(from, n.types[0].shape.static_dims(), permuted);
+}
 
 bool worth_folding(const Node& n, const std::vector<Expr>& operands) {
   const OpClass cls = op_def(n.op).cls;
@@ -31,6 +46,8 @@ bool worth_folding(const Node& n, const std::vector<Expr>& operands) {
 std::optional<std::vector<Expr>> visit(const Graph& source, uint32_t id,
                                        const std::vector<Expr>& operands, Graph& target) {
   const Node& n = source.nodes()[id];
+  if (std::optional<Tensor> t = moved_bytes(n, operands))
+    return std::vector<Expr>{constant(target, *std::move(t))};
   if (!worth_folding(n, operands)) return std::nullopt;
   Graph one;
   std::vector<Value> values;

@@ -5,6 +5,7 @@
 #include "passes/fold.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
+#include "passes/pack_constants.h"
 #include "passes/plan_memory.h"
 #include "passes/rules.h"
 #include "passes/scan_motion.h"
@@ -23,6 +24,7 @@ constexpr GraphPass kGraphPasses[] = {
     {"simplify:2", simplify, "literals that folding found, and views that met across composites"},
     {"move_out_of_scans", move_out_of_scans,
      "after simplify, which shows that a carry starts as zeros and that pieces are one value"},
+    {"fold_constants:2", fold_constants, "layouts of literals that a scan's steps multiply by"},
     {"simplify:3", simplify, "what left the scans meets what was outside"},
 };
 
@@ -36,6 +38,7 @@ constexpr KernelPass kKernelPasses[] = {
 };
 
 constexpr ProgramPass kProgramPasses[] = {
+    {"pack_constants", pack_constants, "first: a product may become two, each with a step"},
     {"write_updates_in_place", write_updates_in_place, "frees temporaries before they are placed"},
     {"plan_memory", plan_memory, "last: needs the final steps"},
 };
@@ -63,7 +66,7 @@ Graph optimize(const Graph& g, const PassObserver& observer, bool verify) {
 
 Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer) {
   Program program = lower(optimize(g, observer), target);
-  for (const ProgramPass& pass : kProgramPasses) pass.run(program);
+  for (const ProgramPass& pass : kProgramPasses) pass.run(program, target);
   return program;
 }
 

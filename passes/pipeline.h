@@ -23,7 +23,7 @@ struct KernelPass {
 };
 struct ProgramPass {
   std::string_view name;
-  void (*run)(Program&);
+  void (*run)(Program&, const Target&);
   std::string_view why_here;
 };
 

@@ -70,7 +70,7 @@ class Liveness {
 
 }  // namespace
 
-void plan_memory(Program& p) {
+void plan_memory(Program& p, const Target&) {
   Plan& plan = p.plan;
   Liveness liveness(plan);
   liveness.finish();
@@ -133,7 +133,7 @@ bool elementwise_over(const Kernel& k, int from, int to) {
 
 }  // namespace
 
-void write_updates_in_place(Program& p) {
+void write_updates_in_place(Program& p, const Target&) {
   std::vector<Step>& steps = p.plan.steps;
   for (size_t c = steps.size(); c-- > 0;) {
     const Step& copy = steps[c];

@@ -99,9 +99,7 @@ DimBinding bound_dims(const Options& o, const ModelFile& file, const Feeds& feed
 Subject inference_subject(const Options& o) {
   const ModelFile file = load(o, nn::Mode::Inference);
   Feeds feeds = given_feeds(o, file, file.model.graph);
-  Subject s{file.model.graph, bound_dims(o, file, feeds), file.model.weights};
-  s.values.merge(feeds);
-  return s;
+  return {freeze(file.model), bound_dims(o, file, feeds), std::move(feeds)};
 }
 
 Subject training_subject(const Options& o) {
@@ -185,7 +183,7 @@ Measured measure(const Options& o) {
   }
   Measured m;
   const Clock::time_point start = Clock::now();
-  const Subject s = o.train ? training_subject(o) : inference_subject(o);
+  Subject s = o.train ? training_subject(o) : inference_subject(o);
   CompileOptions options = shared_options(o.compute, s.dims);
   m.threads = options.threads;
   m.backend = name(options.backend == Backend::Auto ? Backend::Llvm : options.backend);
@@ -196,6 +194,7 @@ Measured measure(const Options& o) {
   const Clock::time_point compile_start = Clock::now();
   const Program program = compile_program(s.graph, options);
   const auto executable = make_executable(program, options);
+  s.graph = Graph();  // with literals that the program has in its own form
   m.compile_ms = milliseconds_since(compile_start);
   const std::vector<Tensor> inputs = arguments(executable->inputs(), s.values, {});
   const int loss = o.train ? executable->find_output(kLossOutput) : -1;

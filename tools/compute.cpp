@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "frontend/model.h"
 #include "ir/eval.h"
 #include "passes/rebuild.h"
 
@@ -78,7 +79,7 @@ Tensor converted(const Tensor& t, DType dtype) {
   return out;
 }
 
-std::vector<NamedTensor> run_model(const ModelFile& file, Feeds feeds, const Compute& compute,
+std::vector<NamedTensor> run_model(ModelFile file, Feeds feeds, const Compute& compute,
                                    const DimBinding& given) {
   check_feeds(file, feeds);
   check_weights(file.model);
@@ -89,16 +90,21 @@ std::vector<NamedTensor> run_model(const ModelFile& file, Feeds feeds, const Com
     infer_dims(in, feed.dims(), dims);
   }
   dims = all_dims(file, dims);
-  std::vector<Tensor> results;
-  if (compute.backend == kReference) {
-    results = evaluate_reference(bind_dims(file.model.graph, dims), file.model.weights, feeds);
-  } else {
-    const auto executable = compile(file.model.graph, compile_options(compute, dims));
-    results = executable->run(arguments(executable->inputs(), file.model.weights, feeds));
-  }
   std::vector<NamedTensor> out;
-  for (size_t i = 0; i < results.size(); ++i)
-    out.push_back({file.model.graph.outputs()[i].name, results[i]});
+  const auto add = [&](std::string name, Tensor value) {
+    out.push_back({std::move(name), std::move(value)});
+  };
+  if (compute.backend == kReference) {
+    const Graph& g = file.model.graph;
+    const std::vector<Tensor> results =
+        evaluate_reference(bind_dims(g, dims), file.model.weights, feeds);
+    for (size_t i = 0; i < results.size(); ++i) add(g.outputs()[i].name, results[i]);
+    return out;
+  }
+  const auto executable = compile(freeze(file.model), compile_options(compute, dims));
+  file.model = Model();  // the executable has the weights in its own form
+  const std::vector<Tensor> results = executable->run(arguments(executable->inputs(), {}, feeds));
+  for (size_t i = 0; i < results.size(); ++i) add(executable->outputs()[i].name, results[i]);
   return out;
 }
 

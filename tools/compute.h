@@ -34,7 +34,7 @@ Tensor converted(const Tensor& t, DType dtype);
 // One evaluation: the model's outputs by name. `feeds` holds every data input; they are converted
 // to the inputs' dtypes, and free dims follow from their shapes. Errors: a missing or unknown feed,
 // a shape other than the input's.
-std::vector<NamedTensor> run_model(const ModelFile& file, Feeds feeds, const Compute& compute,
+std::vector<NamedTensor> run_model(ModelFile file, Feeds feeds, const Compute& compute,
                                    const DimBinding& given = {});
 
 }  // namespace lathe::tools

@@ -44,7 +44,7 @@ std::vector<NamedTensor> evaluate_once(const Options& o, Feeds feeds) {
   ModelFile file = load_model(o.model);
   if (!o.weights.empty()) replace_weights(file, o.weights);
   if (o.random) add_random_feeds(file, dims, *o.random, feeds);
-  return run_model(file, std::move(feeds), o.compute, dims);
+  return run_model(std::move(file), std::move(feeds), o.compute, dims);
 }
 
 int run(const Options& o) {

@@ -153,7 +153,7 @@ data::LabelMap labels_for(const TextModel& model, const data::LabelledTexts& tex
 
 Tensor ask(const TextModel& m, std::span<const std::string> texts, const Compute& compute) {
   const GraphInput input = data_inputs(m.file.model.graph).at(0);
-  StepFamily family(m.file.model.graph, m.signature.batch,
+  StepFamily family(freeze(m.file.model), m.signature.batch,
                     shared_options(compute, m.signature.length));
   Tensor answers;
   for (size_t begin = 0; begin < texts.size(); begin += static_cast<size_t>(m.batch)) {
@@ -163,9 +163,7 @@ Tensor ask(const TextModel& m, std::span<const std::string> texts, const Compute
     for (const std::string& text : part) tokens.push_back(m.encode(text));
     const Tensor batch = data::pad_sequences(tokens, m.text.maxlen, m.text.pad);
     Executable& executable = family.of_size(std::ssize(tokens));
-    const Tensor rows =
-        executable.run(arguments(executable.inputs(), m.file.model.weights,
-                                 {{input.name, converted(batch, input.type.dtype)}}))[0];
+    const Tensor rows = executable.run({converted(batch, input.type.dtype)})[0];
     const int64_t row_bytes = rows.bytes() / rows.dims()[0];
     if (begin == 0) answers = Tensor::empty(rows.dtype(), {std::ssize(texts), rows.dims().at(1)});
     std::memcpy(static_cast<char*>(answers.mutable_raw()) + static_cast<int64_t>(begin) * row_bytes,

@@ -1,9 +1,9 @@
 // Contractions by register tiles: accumulators stay in registers over the whole reduction, panels
 // of b are packed where their rows are far apart, and each tile shape is one internal function.
 //
-//   for outer ivs                    b varies in them
+//   for outer ivs                    both factors vary in them
 //     for blocks of m                as much of a as stays in L2
-//       for panels of n              pack b[.., k, n0 .. n0 + width)
+//       for walks, panels of n       pack b[.., k, n0 .. n0 + width)
 //         for inner ivs
 //           for tiles of m           tile(args, panel, sums, ivs..)
 //
@@ -120,7 +120,7 @@ class Contraction {
 
   // Every panel for the rows from `first` on: the whole reduction, or its blocks one by one.
   void through(Value* first, const Rows& rows) {
-    if (p_.steps == 0) return panels(all_columns(), rows);
+    if (p_.steps == 0) return all_panels(rows);
     first_row_ = first;
     const auto block = [&](const Span& span) {
       first_column_ = span.begin;
@@ -151,8 +151,7 @@ class Contraction {
 
   // Blocks of rows that stay in L2 while all panels pass.
   void blocks() {
-    if (p_.m < 0)
-      return panels(all_columns(), [&](const Columns& c) { call(tile_function(1, c)); });
+    if (p_.m < 0) return all_panels([&](const Columns& c) { call(tile_function(1, c)); });
     const int64_t block = p_.block;
     const auto whole = [&](int64_t count) {
       Value* first = ivs_[static_cast<size_t>(p_.m)];
@@ -168,15 +167,27 @@ class Contraction {
     Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(block));
     Value* main = b_.CreateSub(end, over_end);
     step_through(p_.m, begin, main, block, [&] { whole(block); });
+    // The rows at the end of m; once, if at all.
+    const int64_t usual = extent(p_.m) % block;
+    Value* left = main;
+    if (usual > 0) {
+      left = b_.CreateSelect(b_.CreateICmpEQ(over_end, loops_.i64(usual)), end, main);
+      step_through(p_.m, main, left, block, [&] { whole(usual); });
+    }
+    // Whatever else a caller leaves of a block: tiles of one height, then single rows.
     const int64_t base = block / ((block + p_.rows - 1) / p_.rows);
-    Value* last = b_.CreateSub(end, b_.CreateSRem(over_end, loops_.i64(base)));
-    // Once, if at all: what is left of a block, in tiles of one height and then single rows.
-    step_through(p_.m, main, end, block, [&] {
-      through(main, [&](const Columns& c) {
-        step_through(p_.m, main, last, base, [&] { call_tile(static_cast<int>(base), c); });
-        if (base > 1) step_through(p_.m, last, end, 1, [&] { call_tile(1, c); });
+    step_through(p_.m, left, end, block, [&] {
+      Value* first = ivs_[static_cast<size_t>(p_.m)];
+      Value* tiles = b_.CreateSub(end, b_.CreateSRem(b_.CreateSub(end, first), loops_.i64(base)));
+      through(first, [&](const Columns& c) {
+        step_through(p_.m, first, tiles, base, [&] { call_tile(static_cast<int>(base), c); });
+        if (base > 1) step_through(p_.m, tiles, end, 1, [&] { call_tile(1, c); });
       });
     });
+  }
+
+  void all_panels(const Rows& rows) {
+    over(p_.walks, 0, [&] { panels(all_columns(), rows); });
   }
 
   void panels(const Span& span, const Rows& rows) {

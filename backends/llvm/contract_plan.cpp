@@ -67,6 +67,9 @@ void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
   }
   while (p.rows > 1 && !fits(p.rows, p.parts)) --p.rows;
   while (p.parts > 1 && !fits(p.rows, p.parts)) --p.parts;
+  // Chunks of columns are whole tiles: what is left at a chunk's end is known for the last only.
+  if (p.n == s.parallel && s.grain < extent(k, p.n) && s.grain % p.lanes == 0)
+    while (s.grain % p.width() != 0) --p.parts;
 }
 
 // Rows that share a panel before the next is taken: all, unless they would not stay in L2.
@@ -170,9 +173,12 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   p.m = choose_rows(a, s, in_a, in_b);
   choose_tile(p, k, s, target);
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i)
-    if (i != p.m && i != p.n) ((in_b & iv_bit(i)) ? p.outer : p.inner).push_back(i);
+    if (i != p.m && i != p.n)
+      (!(in_b & iv_bit(i)) ? p.inner : (in_a & iv_bit(i)) ? p.outer : p.walks).push_back(i);
   p.block = choose_block(p, k, s, target);
   choose_steps(p, a, s, target);
+  // Sums in memory are those of one walk.
+  if (p.steps > 0) p.outer.insert(p.outer.end(), p.walks.begin(), p.walks.end()), p.walks.clear();
   p.pack = should_pack(p, a, s);
   p.defer_a = is_plain_load(a, p.b == r.b ? r.a : r.b);
   p.unroll = 4;

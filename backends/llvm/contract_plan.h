@@ -12,7 +12,8 @@ struct ContractPlan {
   SymbolId m = -1;  // -1: nothing varies in `a` alone, tiles have one row
   SymbolId n = -1;
   ScalarId b = -1;              // the pre instruction whose value varies along n
-  std::vector<SymbolId> outer;  // parallel ivs around the panels of b: b varies in them
+  std::vector<SymbolId> outer;  // parallel ivs around everything: both factors vary in them
+  std::vector<SymbolId> walks;  // around the panels of b: b alone varies in them
   std::vector<SymbolId> inner;  // the others; a panel is used again at each of their points
   int rows = 1, parts = 1, lanes = 1;
   int unroll = 1;

@@ -1,0 +1,300 @@
+#include "passes/pack_constants.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "ir/base/gather.h"
+#include "ir/kernel_text.h"
+#include "passes/kernel_passes.h"
+#include "passes/program_use.h"
+
+namespace lathe {
+namespace {
+
+// Columns of a panel: what a register tile covers. Few rows take wider tiles to have as many sums
+// in flight as multiply-adds take to finish.
+constexpr int64_t kPanel = 32, kWidePanel = 64;
+constexpr int64_t kFewRows = 4;
+// Bytes of a factor below which its rows are as near as panels would be.
+constexpr int64_t kNear = 16 << 10;
+
+// The constant factor of a product, and how the kernel walks it.
+struct Factor {
+  ScalarId load = -1;
+  int32_t operand = -1;
+  SymbolId n = -1;              // the parallel iv of its columns
+  std::vector<SymbolId> outer;  // the other parallel ivs that it varies in
+  int64_t rows = 1;             // points of the parallel space that share a column
+  int64_t width = kPanel;
+};
+
+// Columns [first, first + count) of a product, in panels as wide as `width` or in one.
+struct Part {
+  int64_t first, count, width;
+  bool panels() const { return count > width; }
+};
+
+int64_t extent(const Kernel& k, SymbolId iv) {
+  const auto pars = static_cast<SymbolId>(k.par.size());
+  return iv < pars ? k.par[static_cast<size_t>(iv)] : k.red[static_cast<size_t>(iv - pars)];
+}
+
+bool is_sequential_product(const Kernel& k, const KernelSchedule& s) {
+  return k.core == Core::Reduce && k.order == Order::Sequential && k.reductions.size() == 1 &&
+         k.reductions[0].combine == Combine::Fma && is_float(k.reductions[0].type) &&
+         k.steps() > 0 && s.vector >= 0 && s.vector < std::ssize(k.par);
+}
+
+bool is_plain(const Kernel& k, const Instr& load) {
+  if (load.op != Scalar::Load || !load.guards.empty() || !load.access.indirect.empty())
+    return false;
+  return std::ranges::all_of(load.access.offset.terms, [&](const IndexTerm& t) {
+    return t.symbol < k.derived_symbol(0) && t.coefficient > 0;
+  });
+}
+
+// Whether nothing but `load` that is evaluated at every step, and no derived symbol, depends on n.
+bool only_there(const Kernel& k, ScalarId load, SymbolId n) {
+  for (const DerivedSymbol& d : k.derived)
+    if (d.numerator.coefficient(n) != 0) return false;
+  for (const Guard& g : k.guards)
+    if (g.index.coefficient(n) != 0) return false;
+  const int32_t operand = k.body[static_cast<size_t>(load)].access.operand;
+  for (ScalarId i = 0; i < std::ssize(k.body); ++i) {
+    const Instr& in = k.body[static_cast<size_t>(i)];
+    if (i == load) continue;
+    if (in.op == Scalar::Load && in.access.operand == operand) return false;
+    if (i < k.pre && (in.access.offset.coefficient(n) != 0 || in.index.coefficient(n) != 0))
+      return false;
+    if (std::ranges::find(in.args, load) != in.args.end()) return false;
+  }
+  return true;
+}
+
+std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, ScalarId load) {
+  const Instr& in = k.body[static_cast<size_t>(load)];
+  const SymbolId n = s.vector;
+  if (!is_plain(k, in) || in.access.offset.coefficient(n) == 0 || !only_there(k, load, n))
+    return std::nullopt;
+  Factor f;
+  f.load = load, f.operand = in.access.operand, f.n = n;
+  int64_t elements = extent(k, n) * k.steps();
+  for (SymbolId i = 0; i < std::ssize(k.par); ++i) {
+    if (i == n) continue;
+    if (in.access.offset.coefficient(i) == 0) {
+      f.rows *= extent(k, i);
+    } else {
+      f.outer.push_back(i);
+      elements *= extent(k, i);
+    }
+  }
+  // Windows of a literal would be written out.
+  if (elements > k.operands[static_cast<size_t>(f.operand)].size) return std::nullopt;
+  f.width = f.rows <= kFewRows ? kWidePanel : kPanel;
+  return f;
+}
+
+// Elements from a row of a panel to the next: rows longer than a line of the cache begin with one.
+int64_t pitch(const Kernel& k, int32_t operand, int64_t columns) {
+  const int64_t line = 64 / byte_size(k.operands[static_cast<size_t>(operand)].dtype);
+  return columns < line ? columns : (columns + line - 1) / line * line;
+}
+
+// Offset in the packed factor; `panel` and `column` are the ivs of a part, panel -1 for one panel.
+IndexExpr packed_offset(const Kernel& k, const Factor& f, const std::vector<SymbolId>& outer,
+                        SymbolId panel, SymbolId column,
+                        const std::function<void(SymbolId)>& walk = {}) {
+  IndexExpr out;
+  int64_t step = 1;
+  const auto inside = [&](SymbolId iv) {
+    out = out + IndexExpr::symbol(iv) * step;
+    step *= extent(k, iv);
+    if (walk) walk(iv);
+  };
+  inside(column);
+  step = pitch(k, f.operand, step);
+  for (int i = static_cast<int>(k.red.size()); i-- > 0;) inside(k.red_symbol(i));
+  if (panel >= 0) inside(panel);
+  for (size_t i = outer.size(); i-- > 0;) inside(outer[i]);
+  return out;
+}
+
+// The kernel of some columns, which still reads the factor where it is.
+Kernel part_kernel(const Kernel& k, const Factor& f, const Part& part) {
+  Kernel out = k;
+  const SymbolId n = f.n;
+  const bool panels = part.panels();
+  const auto at = out.par.begin() + n;
+  if (panels) out.par.insert(at, part.count / part.width);
+  out.par[static_cast<size_t>(panels ? n + 1 : n)] = panels ? part.width : part.count;
+  const auto rewrite = [&](IndexExpr& e) {
+    IndexExpr to(e.constant);
+    for (const IndexTerm& t : e.terms) {
+      const SymbolId s = panels && t.symbol >= n ? t.symbol + 1 : t.symbol;
+      to = to + IndexExpr::symbol(s) * t.coefficient;
+      if (t.symbol != n) continue;
+      to = to + IndexExpr(part.first * t.coefficient);
+      if (panels) to = to + IndexExpr::symbol(n) * (part.width * t.coefficient);
+    }
+    e = std::move(to);
+  };
+  for (DerivedSymbol& d : out.derived) rewrite(d.numerator);
+  for (Guard& g : out.guards) rewrite(g.index);
+  for (Instr& in : out.body) rewrite(in.index), rewrite(in.access.offset);
+  for (Store& s : out.stores) rewrite(s.access.offset);
+  return out;
+}
+
+// The literal in the order in which `k` walks it, and `k` walking it so.
+struct Packed {
+  Kernel kernel;
+  Dims dims, strides;  // of the literal's elements, outermost first
+  int64_t offset = 0;
+  int64_t pitch = 0;
+};
+
+Packed pack_part(const Kernel& k, const Factor& f, const Part& part) {
+  Packed p{part_kernel(k, f, part), {}, {}, 0, 0};
+  const SymbolId column = part.panels() ? f.n + 1 : f.n;
+  std::vector<SymbolId> outer;
+  for (const SymbolId i : f.outer) outer.push_back(part.panels() && i > f.n ? i + 1 : i);
+  Access& access = p.kernel.body[static_cast<size_t>(f.load)].access;
+  const IndexExpr from = access.offset;
+  access.offset =
+      packed_offset(p.kernel, f, outer, part.panels() ? f.n : -1, column, [&](SymbolId iv) {
+        p.dims.insert(p.dims.begin(), extent(p.kernel, iv));
+        p.strides.insert(p.strides.begin(), from.coefficient(iv));
+      });
+  p.offset = from.constant;
+  p.pitch = pitch(k, f.operand, p.dims.back());
+  p.kernel.operands[static_cast<size_t>(f.operand)].size =
+      element_count(p.dims) / p.dims.back() * p.pitch;
+  return p;
+}
+
+// Whether panels are worth their memory: not where the kernel walks the literal so already, nor
+// where all of it stays near anyway.
+bool worth_packing(const Kernel& k, const Factor& f) {
+  const Operand& operand = k.operands[static_cast<size_t>(f.operand)];
+  const IndexExpr& offset = k.body[static_cast<size_t>(f.load)].access.offset;
+  const bool side_by_side = offset.coefficient(f.n) == 1;
+  if (side_by_side && operand.size * byte_size(operand.dtype) <= kNear) return false;
+  return extent(k, f.n) > f.width || !(offset == packed_offset(k, f, f.outer, -1, f.n));
+}
+
+// The last axis apart by `pitch` elements, the gaps zero.
+Tensor with_pitch(Tensor t, int64_t pitch) {
+  const int64_t columns = t.dims().back(), rows = t.size() / columns;
+  if (columns == pitch) return t;
+  Tensor out = Tensor::zeros(t.dtype(), {rows, pitch});
+  const int64_t bytes = byte_size(t.dtype());
+  for (int64_t r = 0; r < rows; ++r)
+    std::memcpy(static_cast<std::byte*>(out.mutable_raw()) + r * pitch * bytes,
+                static_cast<const std::byte*>(t.raw()) + r * columns * bytes,
+                static_cast<size_t>(columns * bytes));
+  return out;
+}
+
+class Packer {
+ public:
+  Packer(Program& p, const Target& target) : p_(p), target_(target) {
+    for (size_t i = 0; i < p.kernels.size(); ++i)
+      by_text_.emplace(print_kernel(p.kernels[i]), static_cast<int>(i));
+    found_.resize(p.kernels.size());
+    for (size_t i = 0; i < p.kernels.size(); ++i) {
+      const Kernel& k = p.kernels[i];
+      if (!is_sequential_product(k, p.schedules[i])) continue;
+      const Reduction& r = k.reductions[0];
+      std::optional<Factor> f = factor_of(k, p.schedules[i], r.b);
+      if (!f) f = factor_of(k, p.schedules[i], r.a);
+      if (f && worth_packing(k, *f)) found_[i] = std::move(f);
+    }
+  }
+
+  bool run() {
+    visit(p_.plan.steps);
+    p_.plan.kernels = static_cast<int>(p_.kernels.size());
+    return changed_;
+  }
+
+ private:
+  void visit(std::vector<Step>& steps) {
+    std::vector<Step> out;
+    for (Step& s : steps) {
+      visit(s.body);
+      visit(s.other);
+      if (!pack(s, out)) out.push_back(std::move(s));
+    }
+    steps = std::move(out);
+  }
+
+  bool pack(const Step& s, std::vector<Step>& out) {
+    if (s.kind != StepKind::Call || static_cast<size_t>(s.kernel) >= found_.size()) return false;
+    const std::optional<Factor>& f = found_[static_cast<size_t>(s.kernel)];
+    if (!f) return false;
+    const BufferRef& literal = s.args[static_cast<size_t>(f->operand)];
+    if (p_.plan.buffers[static_cast<size_t>(literal.buffer)].kind != BufferKind::Constant ||
+        literal.offset != 0 || !literal.terms.empty())
+      return false;
+    const Kernel k = p_.kernels[static_cast<size_t>(s.kernel)];
+    const int64_t columns = extent(k, f->n), whole = columns / f->width * f->width;
+    if (columns <= f->width) {
+      out.push_back(call(s, *f, pack_part(k, *f, {0, columns, f->width})));
+    } else {
+      out.push_back(call(s, *f, pack_part(k, *f, {0, whole, f->width})));
+      if (columns > whole)
+        out.push_back(call(s, *f, pack_part(k, *f, {whole, columns - whole, f->width})));
+    }
+    return changed_ = true;
+  }
+
+  Step call(Step s, const Factor& f, Packed part) {
+    BufferRef& factor = s.args[static_cast<size_t>(f.operand)];
+    factor.buffer = packed(factor.buffer, part);
+    s.kernel = intern(std::move(part.kernel));
+    return s;
+  }
+
+  int packed(int literal, const Packed& part) {
+    const auto [found, fresh] =
+        literals_.emplace(std::tuple(literal, part.dims, part.strides, part.offset), -1);
+    if (!fresh) return found->second;
+    Plan& plan = p_.plan;
+    const Buffer from = plan.buffers[static_cast<size_t>(literal)];
+    const Tensor& t = plan.constants[static_cast<size_t>(from.index)];
+    Tensor panels = with_pitch(gather_strided(t, part.dims, part.strides, part.offset), part.pitch);
+    const auto index = static_cast<int>(plan.constants.size());
+    plan.buffers.push_back({from.name, BufferKind::Constant, index, panels.bytes(), 0});
+    plan.constants.push_back(std::move(panels));
+    return found->second = static_cast<int>(plan.buffers.size()) - 1;
+  }
+
+  int intern(Kernel k) {
+    const auto [found, fresh] =
+        by_text_.emplace(print_kernel(k), static_cast<int>(p_.kernels.size()));
+    if (fresh) {
+      p_.schedules.push_back(choose_schedule(k, target_));
+      p_.kernels.push_back(std::move(k));
+    }
+    return found->second;
+  }
+
+  Program& p_;
+  const Target& target_;
+  std::vector<std::optional<Factor>> found_;  // by kernel of the beginning
+  std::map<std::string, int> by_text_;
+  std::map<std::tuple<int, Dims, Dims, int64_t>, int> literals_;
+  bool changed_ = false;
+};
+
+}  // namespace
+
+void pack_constants(Program& p, const Target& target) {
+  if (Packer(p, target).run()) drop_unused(p);
+}
+
+}  // namespace lathe

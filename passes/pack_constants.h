@@ -1,0 +1,15 @@
+// Constant factors of products, in the order in which kernels read them.
+#pragma once
+
+#include "ir/base/target.h"
+#include "ir/program.h"
+
+namespace lathe {
+
+// A literal that a product multiplies by, [k, n] in any layout, becomes panels [n / w, k, w] once,
+// ahead: kernels walk memory and copy nothing. Columns beyond the last whole panel get a kernel of
+// their own, which is why one call may become two. Order of additions and bits stay; literals that
+// nothing reads any more go.
+void pack_constants(Program& p, const Target& target);
+
+}  // namespace lathe

@@ -1,0 +1,72 @@
+#include "passes/program_use.h"
+
+#include <functional>
+
+namespace lathe {
+namespace {
+
+void for_each_step(std::vector<Step>& steps, const std::function<void(Step&)>& fn) {
+  for (Step& s : steps) {
+    fn(s);
+    for_each_step(s.body, fn);
+    for_each_step(s.other, fn);
+  }
+}
+
+// Keeps the items that are used; the new place of each, or -1.
+template <class T>
+std::vector<int> keep(std::vector<T>& items, const std::vector<bool>& used) {
+  std::vector<int> place(items.size(), -1);
+  int next = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (!used[i]) continue;
+    place[i] = next;
+    if (static_cast<size_t>(next) != i) items[static_cast<size_t>(next)] = std::move(items[i]);
+    ++next;
+  }
+  items.resize(static_cast<size_t>(next));
+  return place;
+}
+
+void drop_kernels(Program& p) {
+  std::vector<bool> used(p.kernels.size(), false);
+  for_each_step(p.plan.steps, [&](Step& s) {
+    if (s.kernel >= 0) used[static_cast<size_t>(s.kernel)] = true;
+  });
+  keep(p.schedules, used);
+  const std::vector<int> place = keep(p.kernels, used);
+  for_each_step(p.plan.steps, [&](Step& s) {
+    if (s.kernel >= 0) s.kernel = place[static_cast<size_t>(s.kernel)];
+  });
+  p.plan.kernels = static_cast<int>(p.kernels.size());
+}
+
+void drop_constants(Plan& plan) {
+  std::vector<bool> buffers(plan.buffers.size(), false), constants(plan.constants.size(), false);
+  for (size_t i = 0; i < buffers.size(); ++i)
+    buffers[i] = plan.buffers[i].kind != BufferKind::Constant;
+  for_each_step(plan.steps, [&](Step& s) {
+    for (const BufferRef& r : s.args) buffers[static_cast<size_t>(r.buffer)] = true;
+  });
+  for (size_t i = 0; i < buffers.size(); ++i)
+    if (buffers[i] && plan.buffers[i].kind == BufferKind::Constant)
+      constants[static_cast<size_t>(plan.buffers[i].index)] = true;
+  const std::vector<int> constant = keep(plan.constants, constants);
+  const std::vector<int> buffer = keep(plan.buffers, buffers);
+  for (Buffer& b : plan.buffers)
+    if (b.kind == BufferKind::Constant) b.index = constant[static_cast<size_t>(b.index)];
+  for_each_step(plan.steps, [&](Step& s) {
+    for (BufferRef& r : s.args) r.buffer = buffer[static_cast<size_t>(r.buffer)];
+  });
+  for (std::vector<Port>* ports : {&plan.inputs, &plan.outputs})
+    for (Port& port : *ports) port.buffer = buffer[static_cast<size_t>(port.buffer)];
+}
+
+}  // namespace
+
+void drop_unused(Program& p) {
+  drop_kernels(p);
+  drop_constants(p.plan);
+}
+
+}  // namespace lathe
