@@ -94,7 +94,8 @@ void Executable::execute(const std::vector<Step>& steps) {
         }
         break;
       case StepKind::Copy:
-        std::memcpy(address(s.args[1]), address(s.args[0]), static_cast<size_t>(s.bytes));
+        if (s.bytes > 0)
+          std::memcpy(address(s.args[1]), address(s.args[0]), static_cast<size_t>(s.bytes));
         break;
       case StepKind::Loop: {
         int64_t& i = iteration_[static_cast<size_t>(s.loop)];

@@ -6,13 +6,13 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   llvm-19-dev
   libxsimd-dev libfmt-dev nlohmann-json3-dev libcli11-dev
-  libonnx-dev libprotobuf-dev protobuf-compiler libhdf5-dev
+  libhdf5-dev
   libutf8proc-dev libzip-dev zlib1g-dev
   graphviz
 )
 
 # What tests and benchmarks need besides.
-check_packages=(doctest-dev libbenchmark-dev clang-format-19 python3)
+check_packages=(doctest-dev libbenchmark-dev clang-format-19 python3 libonnx-testdata)
 
 # install_packages PACKAGE...: installs those that are missing, with sudo where not root. Where that
 # is impossible it names them and fails.

@@ -181,8 +181,8 @@ TEST_CASE("npy reads what NumPy writes") {
   for (const char v : {1, 4, 2, 5, 3, 6}) fortran += {v, '\0'};
   const Tensor t = parse_array(fortran);
   CHECK(identical(t, Tensor::from<int16_t>({2, 3}, {1, 2, 3, 4, 5, 6})));
-  const Tensor v =
-      parse_array(npy_bytes("{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}", 3));
+  const std::string flags = npy_bytes("{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}", 3);
+  const Tensor v = parse_array(flags);
   CHECK(identical(v, Tensor::from<bool>({3}, {true, true, true})));
   CHECK(parse_array(npy_bytes("{'shape': (), 'fortran_order': False, 'descr': '|u1'}", 1)).rank() ==
         0);

@@ -14,8 +14,8 @@ using OnnxInputs = std::vector<std::pair<std::string, onnx::Value>>;
 bool is_onnx(const std::string& path);
 SessionOptions session_options(const Compute& compute);
 
-// A value for every free dim: `given`, else 1 for a batch by its name ("batch_size", "N"). One without a value is a user error that
-// says how to give it, a name the model lacks another.
+// A value for every free dim: `given`, else 1 for a batch by its name ("batch_size", "N"). One
+// without a value is a user error that says how to give it, a name the model lacks another.
 DimBinding onnx_dims(const onnx::ModelDef& model, const DimBinding& given);
 
 // The model as one graph (frontend/onnx/load.h), its free dims bound.

@@ -20,7 +20,8 @@ Metrics train_epoch(const Examples& examples, const StepOfSize& step, TensorStor
       fail(
           "the loss is {} in batch {} of epoch {}: the training diverged; try a smaller learning "
           "rate than {}",
-          m.loss, number, epoch, options.learning_rate);
+          std::isnan(m.loss) ? "nan" : fmt::format("{}", m.loss), number, epoch,
+          options.learning_rate);
     mean.add(m, batch->size());
     if (observer.on_batch) observer.on_batch(epoch, mean.examples(), examples.count, mean.value());
   }
