@@ -6,8 +6,8 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   llvm-19-dev
   libxsimd-dev libfmt-dev nlohmann-json3-dev libcli11-dev
-  libhdf5-dev
-  libutf8proc-dev libzip-dev zlib1g-dev
+  libhdf5-dev libutf8proc-dev libre2-dev libzip-dev zlib1g-dev
+  libjpeg-dev libpng-dev libwebp-dev libtiff-dev libopenjp2-7-dev
   graphviz
 )
 

@@ -1,4 +1,7 @@
-// Rearrangements of images [batch, channels, height, width].
+// Images: rearranged as [batch, channels, height, width], and decoded to [height, width, channels].
+#include <algorithm>
+
+#include "frontend/onnx/image_file.h"
 #include "frontend/onnx/row.h"
 
 namespace lathe::onnx {
@@ -34,8 +37,36 @@ void space_to_depth(OpContext& c) {
       c.elem(0));
 }
 
+// As ITU-R 601 has it, in 16 bits.
+uint8_t luma(const uint8_t* rgb) {
+  return static_cast<uint8_t>((rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000) >> 16);
+}
+
+void image_decoder(OpContext& c) {
+  const std::string format = c.attr_text("pixel_format", "RGB");
+  if (format != "RGB" && format != "BGR" && format != "Grayscale")
+    fail("pixel_format is '{}'", format);
+  c.host([=](HostServices&, const std::vector<Value>& in) {
+    const Tensor& file = in[0].known.numbers;
+    if (in[0].known.is_string() || file.dtype() != DType::u8)
+      fail("its input is {}, the bytes of a file were expected", in[0].signature());
+    Image image = decode_image(std::as_bytes(file.values<uint8_t>()));
+    const int64_t channels = format == "Grayscale" ? 1 : 3;
+    Tensor out = Tensor::empty(DType::u8, {image.height, image.width, channels});
+    auto* to = out.mutable_data<uint8_t>();
+    for (int64_t i = 0; i < image.height * image.width; ++i) {
+      uint8_t* rgb = image.rgb.data() + 3 * i;
+      if (format == "BGR") std::swap(rgb[0], rgb[2]);
+      if (channels == 1) to[i] = luma(rgb);
+      else std::copy_n(rgb, 3, to + 3 * i);
+    }
+    return std::vector<Value>{Value::of(HostTensor(out))};
+  });
+}
+
 constexpr OpRow kRows[] = {
     {"DepthToSpace", 1, depth_to_space},
+    {"ImageDecoder", 20, image_decoder},
     {"SpaceToDepth", 1, space_to_depth},
 };
 

@@ -29,6 +29,8 @@ struct Method {
   double extrapolation = 0;
 };
 
+constexpr int64_t kMostElements = int64_t{1} << 31;  // of an axis, so that an index is an i32
+
 struct Axis {
   int64_t from = 1, to = 1;   // elements
   double scale = 1;           // as given: to is from * scale, rounded somehow
@@ -158,7 +160,8 @@ Expr pick(const Expr& x, int64_t axis, const Dims& index) {
     dims[static_cast<size_t>(axis)] = n;
     return reshape(broadcast_to(expand_dims(x, axis + 1), Shape(repeated)), Shape(dims));
   }
-  return gather(x, list_constant(*x.graph, index), axis);
+  const Tensor at = Tensor::from<int32_t>({n}, {index.begin(), index.end()});
+  return gather(x, constant(*x.graph, at), axis);
 }
 
 Expr weights_constant(const Expr& x, const std::vector<double>& values, Dims dims) {
@@ -208,6 +211,7 @@ Expr resized(const Expr& x, const std::vector<Axis>& axes, const Method& m) {
   for (int64_t axis = 0; axis < x.rank(); ++axis) {
     const Axis& a = axes[static_cast<size_t>(axis)];
     if (a.from == 0 && a.to > 0) fail("axis {} has no elements to make {} of", axis, a.to);
+    if (a.from >= kMostElements) fail("axis {} has {} elements", axis, a.from);
     const Taps taps = taps_of(a, m);
     y = weighted(y, axis, a, taps);
     if (std::find(taps.outside.begin(), taps.outside.end(), true) == taps.outside.end()) continue;
@@ -257,8 +261,6 @@ Method read_method(OpContext& c) {
 Method old_method(OpContext& c) {
   return {.kind = read_kind(c), .corner = Corner::Asymmetric, .rounding = Rounding::Floor};
 }
-
-constexpr int64_t kMostElements = int64_t{1} << 40;
 
 void set_scale(Axis& a, double scale) {
   const double to = std::floor(static_cast<double>(a.from) * scale);

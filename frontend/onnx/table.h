@@ -27,15 +27,23 @@ std::span<const OpRow> index_rows();
 std::span<const OpRow> loss_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
-std::span<const OpRow> recurrent_rows();
 std::span<const OpRow> quantization_rows();
+std::span<const OpRow> recurrent_rows();
 std::span<const OpRow> reduction_rows();
+std::span<const OpRow> region_rows();
 std::span<const OpRow> resize_rows();
+std::span<const OpRow> sample_rows();
 std::span<const OpRow> scatter_rows();
 std::span<const OpRow> select_rows();
 std::span<const OpRow> sequence_rows();
 std::span<const OpRow> shape_rows();
-// Of ai.onnx.preview.
+std::span<const OpRow> signal_rows();
+std::span<const OpRow> string_rows();
+std::span<const OpRow> transposed_rows();
+// Of ai.onnx.ml and ai.onnx.preview.
+std::span<const OpRow> ml_model_rows();
+std::span<const OpRow> ml_rows();
+std::span<const OpRow> ml_tree_rows();
 std::span<const OpRow> preview_rows();
 
 // The row for an op of a domain ("" is ai.onnx) at an opset version. Unsupported, with the reason,

@@ -5,18 +5,6 @@
 namespace lathe::onnx {
 namespace {
 
-Dims list_attribute(OpContext& c, std::string_view name, int64_t missing, size_t n) {
-  Dims v = c.attr_ints(name, Dims(n, missing));
-  if (v.size() != n) fail("attribute '{}' has {} values for {} axes", name, v.size(), n);
-  return v;
-}
-
-void check_range(std::string_view name, const Dims& values, int64_t low) {
-  constexpr int64_t kLimit = int64_t{1} << 20;
-  for (const int64_t v : values)
-    if (v < low || v >= kLimit) fail("{} {} is not in [{}, 2^20)", name, v, low);
-}
-
 // Padding so that every stride has a position; an odd element goes to the end, or to the begin.
 void pad_same(Window& w, size_t i, int64_t reach, bool lower) {
   WindowAttrs& a = w.attrs;
@@ -40,6 +28,18 @@ int64_t count_positions(Window& w, size_t i, int64_t reach, bool ceil) {
 }
 
 }  // namespace
+
+Dims list_attribute(OpContext& c, std::string_view name, int64_t missing, size_t n) {
+  Dims v = c.attr_ints(name, Dims(n, missing));
+  if (v.size() != n) fail("attribute '{}' has {} values for {} axes", name, v.size(), n);
+  return v;
+}
+
+void check_range(std::string_view name, const Dims& values, int64_t low) {
+  constexpr int64_t kLimit = int64_t{1} << 20;
+  for (const int64_t v : values)
+    if (v < low || v >= kLimit) fail("{} {} is not in [{}, 2^20)", name, v, low);
+}
 
 Dims Window::taps() const { return range(2 + axes(), 2 + 2 * axes()); }
 
@@ -76,15 +76,17 @@ Window read_window(OpContext& c, const Dims& input, Dims kernel) {
   return w;
 }
 
+Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result) {
+  return convolve_patches(windows(x, window.attrs), w, window.axes(), groups, result);
+}
+
 // The weights are the left operand, so that positions, which lie next to each other in memory, are
 // the columns.
-Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result) {
-  const int64_t n = window.axes();
-  const Dims dx = x.shape().static_dims(), dw = w.shape().static_dims();
+Expr convolve_patches(const Expr& patches, const Expr& w, int64_t n, int64_t groups, DType result) {
+  const Dims dx = patches.shape().static_dims(), dw = w.shape().static_dims();
   if (std::ssize(dw) != n + 2 || groups < 1 || dx[1] % groups != 0 || dw[0] % groups != 0 ||
       dx[1] / groups != dw[1])
-    fail("weights {} do not fit {} in {} groups", w.type().text(), x.type().text(), groups);
-  const Expr patches = windows(x, window.attrs);
+    fail("weights {} do not fit {} channels in {} groups", w.type().text(), dx[1], groups);
   if (groups == 1) {
     Dims of_w = {1}, of_x = {1};
     for (int64_t i = 0; i < n; ++i) of_w.push_back(2 + i), of_x.push_back(2 + n + i);
@@ -94,7 +96,7 @@ Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups
     std::swap(perm[0], perm[1]);
     return transpose(y, perm);
   }
-  Dims split_x = patches.shape().static_dims(), split_w = dw;
+  Dims split_x = dx, split_w = dw;
   split_x[1] /= groups;
   split_x.insert(split_x.begin() + 1, groups);
   split_w[0] /= groups;
@@ -110,7 +112,7 @@ Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups
   Dims perm = {2, 0, 1};  // [groups, M/groups, N, positions..]
   for (int64_t i = 0; i < n; ++i) perm.push_back(3 + i);
   Dims merged = {dx[0], dw[0]};
-  merged.insert(merged.end(), window.positions.begin(), window.positions.end());
+  merged.insert(merged.end(), dx.begin() + 2, dx.begin() + 2 + n);
   return reshape(transpose(y, perm), Shape(merged));
 }
 

@@ -21,7 +21,14 @@ struct Window {
 // ceil_mode.
 Window read_window(OpContext& c, const Dims& input, Dims kernel = {});
 
+// An attribute with a value for each of n axes.
+Dims list_attribute(OpContext& c, std::string_view name, int64_t missing, size_t n);
+// Windows are not larger, further apart or more padded than this: values are in [low, 2^20).
+void check_range(std::string_view name, const Dims& values, int64_t low);
+
 // w [M, C/groups, taps..] over x [N, C, ..]: [N, M, positions..], summed in `result`.
 Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result);
+// The same, of patches [N, C, positions.., taps..] over n axes.
+Expr convolve_patches(const Expr& patches, const Expr& w, int64_t n, int64_t groups, DType result);
 
 }  // namespace lathe::onnx
