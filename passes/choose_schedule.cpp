@@ -11,7 +11,7 @@ namespace {
 
 // Nanoseconds: what a second thread costs (handing over, waiting, lines that change cores), and
 // what a chunk should take so that handing it out is lost in it.
-constexpr double kDispatch = 600, kChunk = 4000;
+constexpr double kDispatch = 600, kChunk = 2000;
 // A second thread must save so much of the time; on a busy machine it saves less or nothing.
 constexpr double kWorthwhile = 0.8;
 constexpr int64_t kMostChunks = 32;  // enough to balance as many threads

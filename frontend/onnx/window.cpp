@@ -76,42 +76,46 @@ Window read_window(OpContext& c, const Dims& input, Dims kernel) {
   return w;
 }
 
-// The weights are the left operand, so that positions, which lie next to each other in memory, are
-// the columns.
+// Channels are last in what the product gives, as its kernels want them; the transpose to the
+// model's order sinks to where something else wants that (passes/sink_transposes.h).
 Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result) {
   const int64_t n = window.axes();
   const Dims dx = x.shape().static_dims(), dw = w.shape().static_dims();
   if (std::ssize(dw) != n + 2 || groups < 1 || dx[1] % groups != 0 || dw[0] % groups != 0 ||
       dx[1] / groups != dw[1])
     fail("weights {} do not fit {} in {} groups", w.type().text(), x.type().text(), groups);
-  const Expr patches = windows(x, window.attrs);
+  Expr y;  // [N, positions.., M]
   if (groups == 1) {
-    Dims of_w = {1}, of_x = {1};
-    for (int64_t i = 0; i < n; ++i) of_w.push_back(2 + i), of_x.push_back(2 + n + i);
-    const Expr y =
-        dot_general(w, patches, {.lhs_contract = of_w, .rhs_contract = of_x, .dtype = result});
-    Dims perm = range(0, n + 2);  // [M, N, positions..]
-    std::swap(perm[0], perm[1]);
-    return transpose(y, perm);
+    Dims of_x = {1}, of_w = {1};
+    for (int64_t i = 0; i < n; ++i) of_x.push_back(2 + n + i), of_w.push_back(2 + i);
+    y = dot_general(windows(x, window.attrs), w,
+                    {.lhs_contract = of_x, .rhs_contract = of_w, .dtype = result});
+  } else {
+    // Groups are apart before the windows: a reshape of x itself costs nothing.
+    Dims split_x = dx, split_w = dw;
+    split_x[1] /= groups;
+    split_x.insert(split_x.begin() + 1, groups);
+    split_w[0] /= groups;
+    split_w.insert(split_w.begin(), groups);
+    Dims of_x = {2}, of_w = {2};
+    for (int64_t i = 0; i < n; ++i) of_x.push_back(3 + n + i), of_w.push_back(3 + i);
+    y = dot_general(windows(reshape(x, Shape(split_x)), window.attrs), reshape(w, Shape(split_w)),
+                    {.lhs_batch = {1},
+                     .rhs_batch = {0},
+                     .lhs_contract = of_x,
+                     .rhs_contract = of_w,
+                     .dtype = result});
+    Dims last = range(1, n + 2);  // of [groups, N, positions.., M/groups]
+    last.push_back(0);
+    last.push_back(n + 2);
+    Dims merged = {dx[0]};
+    merged.insert(merged.end(), window.positions.begin(), window.positions.end());
+    merged.push_back(dw[0]);
+    y = reshape(transpose(y, last), Shape(merged));
   }
-  Dims split_x = patches.shape().static_dims(), split_w = dw;
-  split_x[1] /= groups;
-  split_x.insert(split_x.begin() + 1, groups);
-  split_w[0] /= groups;
-  split_w.insert(split_w.begin(), groups);
-  Dims of_w = {2}, of_x = {2};
-  for (int64_t i = 0; i < n; ++i) of_w.push_back(3 + i), of_x.push_back(3 + n + i);
-  const Expr y = dot_general(reshape(w, Shape(split_w)), reshape(patches, Shape(split_x)),
-                             {.lhs_batch = {0},
-                              .rhs_batch = {1},
-                              .lhs_contract = of_w,
-                              .rhs_contract = of_x,
-                              .dtype = result});
-  Dims perm = {2, 0, 1};  // [groups, M/groups, N, positions..]
-  for (int64_t i = 0; i < n; ++i) perm.push_back(3 + i);
-  Dims merged = {dx[0], dw[0]};
-  merged.insert(merged.end(), window.positions.begin(), window.positions.end());
-  return reshape(transpose(y, perm), Shape(merged));
+  Dims perm = {0, n + 1};
+  for (int64_t i = 1; i <= n; ++i) perm.push_back(i);
+  return transpose(y, perm);
 }
 
 }  // namespace lathe::onnx
