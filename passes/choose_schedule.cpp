@@ -11,7 +11,7 @@ namespace {
 
 // Nanoseconds: what a second thread costs (handing over, waiting, lines that change cores), and
 // what a chunk should take so that handing it out is lost in it.
-constexpr double kDispatch = 600, kChunk = 4000;
+constexpr double kDispatch = 600, kChunk = 2000;
 // A second thread must save so much of the time; on a busy machine it saves less or nothing.
 constexpr double kWorthwhile = 0.8;
 constexpr int64_t kMostChunks = 32;  // enough to balance as many threads
@@ -86,14 +86,18 @@ int unit_store_iv(const Kernel& k) {
 // `unit`, and only that factor; -1 where there is none.
 int panel_iv(const Kernel& k, int unit) {
   std::vector<bool> in_panel(k.par.size(), false), in_rows(k.par.size(), false);
+  int factors = 0;  // that vary along `unit`
   for (int32_t i = 0; i < k.pre; ++i) {
     const Instr& load = k.body[static_cast<size_t>(i)];
     if (load.op != Scalar::Load) continue;
-    std::vector<bool>& in = load.access.offset.coefficient(unit) != 0 ? in_panel : in_rows;
+    const bool along = load.access.offset.coefficient(unit) != 0;
+    std::vector<bool>& in = along ? in_panel : in_rows;
+    factors += along;
     for (const IndexTerm& t : load.access.offset.terms)
       if (t.symbol < std::ssize(k.par)) in[static_cast<size_t>(t.symbol)] = true;
   }
   int best = -1;
+  if (factors != 1) return best;
   for (int i = 0; i < std::ssize(k.par); ++i) {
     const auto at = static_cast<size_t>(i);
     if (i != unit && in_panel[at] && !in_rows[at] &&
@@ -103,12 +107,18 @@ int panel_iv(const Kernel& k, int unit) {
   return best;
 }
 
-int longest_other(const Kernel& k, int unit) {
-  int best = -1;
-  for (int i = 0; i < std::ssize(k.par); ++i)
-    if (i != unit && (best < 0 || k.par[static_cast<size_t>(i)] > k.par[static_cast<size_t>(best)]))
-      best = i;
-  return best;
+// The outermost iv, other than these two, that is long enough to split: chunks of it lie apart in
+// memory and leave the tiles of the inner ones whole. Else the longest.
+int other_iv(const Kernel& k, int unit, int panel) {
+  constexpr int64_t kLong = 8;
+  int longest = -1;
+  for (int i = 0; i < std::ssize(k.par); ++i) {
+    if (i == unit || i == panel) continue;
+    if (k.par[static_cast<size_t>(i)] >= kLong) return i;
+    if (longest < 0 || k.par[static_cast<size_t>(i)] > k.par[static_cast<size_t>(longest)])
+      longest = i;
+  }
+  return longest;
 }
 
 // A way to split an iv, and the time that two threads take by it.
@@ -128,9 +138,9 @@ double larger_share(int64_t extent, int64_t grain) {
 Split split_evenly(int iv, int64_t extent, int64_t quantum, int64_t most, double ns) {
   Split best;
   const int64_t quanta = (extent + quantum - 1) / quantum;
-  const int64_t wanted = std::clamp(static_cast<int64_t>(ns / kChunk), int64_t{2}, most);
-  for (int64_t chunks = std::min(wanted, quanta); chunks >= std::max<int64_t>(2, wanted / 2);
-       --chunks) {
+  const int64_t wanted =
+      std::min(quanta, std::clamp(static_cast<int64_t>(ns / kChunk), int64_t{2}, most));
+  for (int64_t chunks = wanted; chunks >= std::max<int64_t>(2, wanted / 2); --chunks) {
     const int64_t grain = (quanta + chunks - 1) / chunks * quantum;
     if (grain >= extent) continue;
     const double time = ns * larger_share(extent, grain) + kDispatch;
@@ -140,23 +150,24 @@ Split split_evenly(int iv, int64_t extent, int64_t quantum, int64_t most, double
 }
 
 Split choose_split(const Kernel& k, int unit, double ns) {
-  const int other = longest_other(k, unit);
-  const int64_t columns = k.par[static_cast<size_t>(unit)];
-  const int64_t rows = other < 0 ? 1 : k.par[static_cast<size_t>(other)];
   const bool product = is_product(k);
+  const int panel = product ? panel_iv(k, unit) : -1, other = other_iv(k, unit, panel);
+  const int64_t columns = k.par[static_cast<size_t>(unit)];
+  const int64_t panels = panel < 0 ? 1 : k.par[static_cast<size_t>(panel)];
+  const int64_t rows = k.points() / columns / panels;
   const auto by_columns = [&] {
     return split_evenly(unit, columns, columns >= 64 ? 32 : 16, kMostChunks, ns);
   };
   const auto by_rows = [&] {
     if (other < 0) return Split{};
-    return split_evenly(other, rows, product && rows >= 64 ? 8 : 1,
+    const int64_t extent = k.par[static_cast<size_t>(other)];
+    return split_evenly(other, extent, product && extent >= 64 && extent == rows ? 8 : 1,
                         product ? kMostRowChunks : kMostChunks, ns);
   };
   // Whole panels, unless there are more rows than they have columns.
-  if (const int panel = product ? panel_iv(k, unit) : -1; panel >= 0) {
-    const int64_t panels = k.par[static_cast<size_t>(panel)];
+  if (panel >= 0) {
     const Split by_panels = split_evenly(panel, panels, 1, kMostChunks, ns);
-    if (other == panel || (panels >= 4 && rows <= std::max<int64_t>(64, panels * columns)))
+    if (other < 0 || (panels >= 4 && rows <= std::max<int64_t>(64, panels * columns)))
       return by_panels;
   }
   // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer

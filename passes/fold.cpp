@@ -28,14 +28,21 @@ std::optional<Tensor> moved_bytes(const Node& n, const std::vector<Expr>& operan
   return gather_strided(from, n.types[0].shape.static_dims(), permuted);
 }
 
+// The literal that an operand is or repeats.
+std::optional<Expr> literal(const Expr& e) {
+  const Expr from = match::is(e, OpId::broadcast) ? match::operand(e) : e;
+  return match::is(from, OpId::constant) ? std::optional(from) : std::nullopt;
+}
+
 bool worth_folding(const Node& n, const std::vector<Expr>& operands) {
   const OpClass cls = op_def(n.op).cls;
   if (cls == OpClass::Source || cls == OpClass::Control || n.types.size() != 1) return false;
   if (!n.types[0].shape.is_static()) return false;
   int64_t read = 0;
   for (const Expr& e : operands) {
-    if (!match::is(e, OpId::constant)) return false;
-    read += e.shape().element_count();
+    const std::optional<Expr> from = literal(e);
+    if (!from) return false;
+    read += from->shape().element_count();
     if (read > kMostElements) return false;
   }
   const int64_t written = n.types[0].shape.element_count();
@@ -51,8 +58,11 @@ std::optional<std::vector<Expr>> visit(const Graph& source, uint32_t id,
   if (!worth_folding(n, operands)) return std::nullopt;
   Graph one;
   std::vector<Value> values;
-  for (const Expr& e : operands)
-    values.push_back(one.add(OpId::constant, {}, match::node(e).attrs));
+  for (const Expr& e : operands) {
+    values.push_back(one.add(OpId::constant, {}, match::node(*literal(e)).attrs));
+    if (match::is(e, OpId::broadcast))
+      values.back() = one.add(OpId::broadcast, {values.back()}, match::node(e).attrs);
+  }
   one.add_output("value", one.add(n.op, std::move(values), n.attrs));
   return std::vector<Expr>{constant(target, evaluate(one, std::vector<Tensor>{})[0])};
 }

@@ -1,4 +1,5 @@
-// Constant folding: nodes whose operands are all literals become literals, by reference evaluation.
+// Constant folding: nodes whose operands are all literals, or repeat literals, become literals, by
+// reference evaluation.
 #pragma once
 
 #include "ir/graph.h"

@@ -18,7 +18,7 @@ namespace {
 // Columns of a panel: what a register tile covers. Few rows take wider tiles to have as many sums
 // in flight as multiply-adds take to finish.
 constexpr int64_t kPanel = 32, kWidePanel = 64;
-constexpr int64_t kFewRows = 4;
+constexpr int64_t kFewRows = 2;
 // Bytes of a factor below which its rows are as near as panels would be.
 constexpr int64_t kNear = 16 << 10;
 
@@ -75,11 +75,10 @@ bool only_there(const Kernel& k, ScalarId load, SymbolId n) {
   return true;
 }
 
-std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, ScalarId load) {
+// How a kernel walks a literal; nothing where it reads elements several times, as windows do, which
+// would be written out.
+std::optional<Factor> walked(const Kernel& k, SymbolId n, ScalarId load) {
   const Instr& in = k.body[static_cast<size_t>(load)];
-  const SymbolId n = s.vector;
-  if (!is_plain(k, in) || in.access.offset.coefficient(n) == 0 || !only_there(k, load, n))
-    return std::nullopt;
   Factor f;
   f.load = load, f.operand = in.access.operand, f.n = n;
   int64_t elements = extent(k, n) * k.steps();
@@ -92,9 +91,17 @@ std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, Scalar
       elements *= extent(k, i);
     }
   }
-  // Windows of a literal would be written out.
   if (elements > k.operands[static_cast<size_t>(f.operand)].size) return std::nullopt;
-  f.width = f.rows <= kFewRows ? kWidePanel : kPanel;
+  return f;
+}
+
+std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, ScalarId load) {
+  const Instr& in = k.body[static_cast<size_t>(load)];
+  const SymbolId n = s.vector;
+  if (!is_plain(k, in) || in.access.offset.coefficient(n) == 0 || !only_there(k, load, n))
+    return std::nullopt;
+  std::optional<Factor> f = walked(k, n, load);
+  if (f) f->width = f->rows <= kFewRows ? kWidePanel : kPanel;
   return f;
 }
 
@@ -102,6 +109,22 @@ std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, Scalar
 int64_t pitch(const Kernel& k, int32_t operand, int64_t columns) {
   const int64_t line = 64 / byte_size(k.operands[static_cast<size_t>(operand)].dtype);
   return columns < line ? columns : (columns + line - 1) / line * line;
+}
+
+// A literal that the vectors of any kernel read across memory; all of it becomes one panel.
+std::optional<Factor> strided_literal(const Kernel& k, const KernelSchedule& s, ScalarId load) {
+  const Instr& in = k.body[static_cast<size_t>(load)];
+  if ((k.core != Core::Map && k.core != Core::Reduce) || s.vector < 0 ||
+      s.vector >= std::ssize(k.par) || !is_plain(k, in) ||
+      in.access.offset.coefficient(s.vector) <= 1)
+    return std::nullopt;
+  const auto reads = std::ranges::count_if(k.body, [&](const Instr& other) {
+    return other.op == Scalar::Load && other.access.operand == in.access.operand;
+  });
+  if (reads != 1) return std::nullopt;
+  std::optional<Factor> f = walked(k, s.vector, load);
+  if (f) f->width = extent(k, s.vector);
+  return f;
 }
 
 // Offset in the packed factor; `panel` and `column` are the ivs of a part, panel -1 for one panel.
@@ -205,14 +228,7 @@ class Packer {
     for (size_t i = 0; i < p.kernels.size(); ++i)
       by_text_.emplace(print_kernel(p.kernels[i]), static_cast<int>(i));
     found_.resize(p.kernels.size());
-    for (size_t i = 0; i < p.kernels.size(); ++i) {
-      const Kernel& k = p.kernels[i];
-      if (!is_sequential_product(k, p.schedules[i])) continue;
-      const Reduction& r = k.reductions[0];
-      std::optional<Factor> f = factor_of(k, p.schedules[i], r.b);
-      if (!f) f = factor_of(k, p.schedules[i], r.a);
-      if (f && worth_packing(k, *f)) found_[i] = std::move(f);
-    }
+    for (size_t i = 0; i < p.kernels.size(); ++i) found_[i] = find(p.kernels[i], p.schedules[i]);
   }
 
   bool run() {
@@ -222,6 +238,19 @@ class Packer {
   }
 
  private:
+  static std::optional<Factor> find(const Kernel& k, const KernelSchedule& s) {
+    std::optional<Factor> f;
+    if (is_sequential_product(k, s)) {
+      const Reduction& r = k.reductions[0];
+      f = factor_of(k, s, r.b);
+      if (!f) f = factor_of(k, s, r.a);
+      if (f && !worth_packing(k, *f)) return std::nullopt;
+    }
+    for (ScalarId load = 0; !f && load < std::ssize(k.body); ++load)
+      if (k.body[static_cast<size_t>(load)].op == Scalar::Load) f = strided_literal(k, s, load);
+    return f;
+  }
+
   void visit(std::vector<Step>& steps) {
     std::vector<Step> out;
     for (Step& s : steps) {

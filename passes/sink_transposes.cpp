@@ -38,9 +38,31 @@ bool keeps_order(const Expr& x, const Dims& perm) {
   return true;
 }
 
-bool passes_on(const Node& n) {
+// Where a reshape makes several axes of single ones: the first of the new axes that each old axis
+// becomes, and the end. Nothing where it does anything else.
+std::optional<std::vector<size_t>> split_axes(const Shape& from, const Shape& to) {
+  if (!from.is_static() || !to.is_static()) return std::nullopt;
+  std::vector<size_t> first = {0};
+  const Dims extents = to.static_dims();
+  size_t next = 0;
+  for (const int64_t extent : from.static_dims()) {
+    int64_t product = 1;
+    for (const size_t begin = next; next < extents.size() && (next == begin || product < extent);)
+      product *= extents[next++];
+    if (product != extent || next == first.back()) return std::nullopt;
+    first.push_back(next);
+  }
+  if (next != extents.size()) return std::nullopt;
+  return first;
+}
+
+bool splits(const Graph& g, const Node& n) {
+  return n.op == OpId::reshape && split_axes(g.type(n.operands[0]).shape, n.types[0].shape);
+}
+
+bool passes_on(const Graph& g, const Node& n) {
   return op_def(n.op).cls == OpClass::Elementwise || n.op == OpId::concat || n.op == OpId::pad ||
-         n.op == OpId::slice;
+         n.op == OpId::slice || splits(g, n);
 }
 
 // Nodes whose result, after what a transpose sinks past, is read by kernels that read through
@@ -59,12 +81,12 @@ std::vector<bool> worth_sinking(const Graph& g) {
     const OpDef& def = op_def(n.op);
     const bool reads = def.cls == OpClass::Contract || def.cls == OpClass::Reduce ||
                        (def.cls == OpClass::View && !def.same_bytes);
-    const bool meets = passes_on(n) && std::ranges::any_of(n.operands, [&](const Value& v) {
+    const bool meets = passes_on(g, n) && std::ranges::any_of(n.operands, [&](const Value& v) {
                          return given[v.node];
                        });
     for (const Value& v : n.operands) {
-      read[v.node] = read[v.node] || (passes_on(n) ? read[id] : reads);
-      met[v.node] = met[v.node] || meets || (passes_on(n) && met[id]);
+      read[v.node] = read[v.node] || (passes_on(g, n) ? read[id] : reads);
+      met[v.node] = met[v.node] || meets || (passes_on(g, n) && met[id]);
     }
   }
   for (size_t id = 0; id < count; ++id) read[id] = read[id] && !met[id];
@@ -97,6 +119,7 @@ class Sinker {
     if (n.op == OpId::concat) return past_concat(n, in, g);
     if (n.op == OpId::pad) return past_pad(n, in, g);
     if (n.op == OpId::slice) return past_slice(n, in[0], g);
+    if (n.op == OpId::reshape) return past_split(n, in[0]);
     return std::nullopt;
   }
 
@@ -140,11 +163,19 @@ class Sinker {
     if (is(e, OpId::transpose) && perm_of(e) == perm) return operand(e);
     if (is(e, OpId::constant)) return transpose(e, inverse(perm));
     if (!is(e, OpId::broadcast)) return std::nullopt;
+    // Axes of one element need no place among the others.
+    const Expr from = operand(e);
     Dims axes;
-    for (const int64_t axis : match::attrs<BroadcastAttrs>(e).axes)
-      axes.push_back(perm[static_cast<size_t>(axis)]);
+    std::vector<Dim> longer;
+    const Dims given = match::attrs<BroadcastAttrs>(e).axes;
+    for (int i = 0; i < from.rank(); ++i) {
+      if (from.shape()[i] == Dim(1)) continue;
+      axes.push_back(perm[static_cast<size_t>(given[static_cast<size_t>(i)])]);
+      longer.push_back(from.shape()[i]);
+    }
     if (!std::is_sorted(axes.begin(), axes.end())) return std::nullopt;
-    return broadcast(operand(e), Shape(undone(e.shape().dims(), perm)), std::move(axes));
+    const Shape shape(undone(e.shape().dims(), perm));
+    return broadcast(reshape(from, Shape(std::move(longer))), shape, std::move(axes));
   }
 
   std::optional<Expr> past_elementwise(const Node& n, const std::vector<Expr>& in, Graph& g) {
@@ -185,6 +216,23 @@ class Sinker {
     return sunk(g, n, {operand(x).value},
                 SliceAttrs{undone(a.start, perm), undone(a.size, perm), undone(a.stride, perm)},
                 perm);
+  }
+
+  // The axes of the value are split where they are, and all that one became move together.
+  static std::optional<Expr> past_split(const Node& n, const Expr& x) {
+    const Dims perm = perm_of(x), to = n.types[0].shape.static_dims();
+    const auto first = split_axes(x.shape(), n.types[0].shape);
+    if (!first) return std::nullopt;
+    Dims split, moved(to.size());
+    for (const int64_t axis : inverse(perm)) {
+      const size_t begin = (*first)[static_cast<size_t>(axis)];
+      const size_t end = (*first)[static_cast<size_t>(axis) + 1];
+      for (size_t i = begin; i < end; ++i) {
+        moved[i] = std::ssize(split);
+        split.push_back(to[i]);
+      }
+    }
+    return transpose(reshape(operand(x), Shape(split)), moved);
   }
 
   // reduce(windows(transpose(x, p)), taps) = transpose(reduce(windows in x's order, taps), p).

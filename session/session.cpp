@@ -172,8 +172,11 @@ Session::Node& Session::child(Tree& tree, Node* parent, const std::string& key,
   auto node = std::make_unique<Node>();
   node->stage = onnx::trace(state());
   node->used = ++clock_;
-  if (!node->stage.graph.outputs().empty() && !options_.evaluate)
-    node->executable = compile(node->stage.graph, options_.compile);
+  if (!node->stage.graph.outputs().empty() && !options_.evaluate) {
+    Program program = compile_program(node->stage.graph, options_.compile);
+    literals_.share(program.plan);
+    node->executable = make_executable(program, options_.compile);
+  }
   report_.translation_seconds += now() - begun;
   ++counts_.compiled;
   ++counts_.kept;
@@ -202,6 +205,7 @@ void Session::evict() {
     for (auto& [key, tree] : trees_) search(tree->roots);
     if (owner == nullptr) return;
     owner->erase(oldest);
+    literals_.forget();  // perhaps its own
     --counts_.kept;
   }
 }

@@ -12,6 +12,7 @@
 
 #include "backends/compile.h"
 #include "frontend/onnx/trace.h"
+#include "runtime/shared_literals.h"
 
 namespace lathe {
 
@@ -71,6 +72,7 @@ class Session {
 
   std::shared_ptr<const onnx::ModelDef> model_;
   SessionOptions options_;
+  SharedLiterals literals_;  // of all stages
   std::unique_ptr<Tree> main_;
   std::map<std::pair<const onnx::GraphDef*, const onnx::CallScope*>, std::unique_ptr<Tree>> trees_;
   uint64_t clock_ = 0;

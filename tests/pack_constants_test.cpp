@@ -38,6 +38,11 @@ Expr batched(const Expr& x, const Expr& w) {
       x, w, {.lhs_batch = {0}, .rhs_batch = {0}, .lhs_contract = {2}, .rhs_contract = {1}});
 }
 
+// Vectors read w across its rows.
+Expr scaled(const Expr& x, const Expr& w) {
+  return x * transpose(w, {1, 0}) + transpose(w, {1, 0});
+}
+
 // Channels last, taps of 3 x 3 in steps of 2.
 Expr convolution(const Expr& x, const Expr& w) {
   WindowAttrs a;
@@ -56,6 +61,7 @@ std::vector<Case> cases() {
       {"one row", {1, 300}, {300, 130}, contract(1, 0), 2, 300 * 130},
       {"near already", {9, 16}, {16, 70}, contract(1, 0), 1, 16 * 70},
       {"a batch of weights", {3, 9, 100}, {3, 100, 70}, batched, 2, 3 * 100 * 70},
+      {"a factor for each channel", {12, 30}, {30, 12}, scaled, 1, 30 * 12},
       {"convolution", {2, 9, 9, 32}, {3, 3, 32, 40}, convolution, 2, 9 * 32 * 40},
   };
 }

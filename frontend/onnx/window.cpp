@@ -76,44 +76,71 @@ Window read_window(OpContext& c, const Dims& input, Dims kernel) {
   return w;
 }
 
-Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result) {
-  return convolve_patches(windows(x, window.attrs), w, window.axes(), groups, result);
+namespace {
+
+// x [N, C, ..] with its channels as [N, groups, C/groups, ..].
+Expr in_groups(const Expr& x, int64_t groups) {
+  Dims split = x.shape().static_dims();
+  split[1] /= groups;
+  split.insert(split.begin() + 1, groups);
+  return reshape(x, Shape(split));
 }
 
-// The weights are the left operand, so that positions, which lie next to each other in memory, are
-// the columns.
-Expr convolve_patches(const Expr& patches, const Expr& w, int64_t n, int64_t groups, DType result) {
-  const Dims dx = patches.shape().static_dims(), dw = w.shape().static_dims();
-  if (std::ssize(dw) != n + 2 || groups < 1 || dx[1] % groups != 0 || dw[0] % groups != 0 ||
-      dx[1] / groups != dw[1])
-    fail("weights {} do not fit {} channels in {} groups", w.type().text(), dx[1], groups);
+void check_weights(const Dims& x, const Expr& w, int64_t n, int64_t groups) {
+  const Dims dw = w.shape().static_dims();
+  if (std::ssize(dw) != n + 2 || groups < 1 || x[1] % groups != 0 || dw[0] % groups != 0 ||
+      x[1] / groups != dw[1])
+    fail("weights {} do not fit {} channels in {} groups", w.type().text(), x[1], groups);
+}
+
+// Patches [N, C, positions.., taps..], of more than one group [N, groups, C/groups, ..], times w.
+// Channels are last in what the product gives, as its kernels want them; the transpose to the
+// model's order sinks to where something else wants that (passes/sink_transposes.h).
+Expr channels_last_product(const Expr& patches, const Expr& w, int64_t n, int64_t groups,
+                           DType result) {
+  const int64_t first = groups == 1 ? 1 : 2;  // axis of the channels
+  Dims of_x = {first}, of_w = {first};
+  for (int64_t i = 1; i <= n; ++i) of_x.push_back(first + n + i), of_w.push_back(first + i);
+  Expr y;  // [N, positions.., M]
   if (groups == 1) {
-    Dims of_w = {1}, of_x = {1};
-    for (int64_t i = 0; i < n; ++i) of_w.push_back(2 + i), of_x.push_back(2 + n + i);
-    const Expr y =
-        dot_general(w, patches, {.lhs_contract = of_w, .rhs_contract = of_x, .dtype = result});
-    Dims perm = range(0, n + 2);  // [M, N, positions..]
-    std::swap(perm[0], perm[1]);
-    return transpose(y, perm);
+    y = dot_general(patches, w, {.lhs_contract = of_x, .rhs_contract = of_w, .dtype = result});
+  } else {
+    const Dims dx = patches.shape().static_dims(), dw = w.shape().static_dims();
+    Dims split_w = dw;
+    split_w[0] /= groups;
+    split_w.insert(split_w.begin(), groups);
+    y = dot_general(patches, reshape(w, Shape(split_w)),
+                    {.lhs_batch = {1},
+                     .rhs_batch = {0},
+                     .lhs_contract = of_x,
+                     .rhs_contract = of_w,
+                     .dtype = result});
+    Dims last = range(1, n + 2);  // of [groups, N, positions.., M/groups]
+    last.push_back(0);
+    last.push_back(n + 2);
+    Dims merged = {dx[0]};
+    merged.insert(merged.end(), dx.begin() + 3, dx.begin() + 3 + n);
+    merged.push_back(dw[0]);
+    y = reshape(transpose(y, last), Shape(merged));
   }
-  Dims split_x = dx, split_w = dw;
-  split_x[1] /= groups;
-  split_x.insert(split_x.begin() + 1, groups);
-  split_w[0] /= groups;
-  split_w.insert(split_w.begin(), groups);
-  Dims of_w = {2}, of_x = {2};
-  for (int64_t i = 0; i < n; ++i) of_w.push_back(3 + i), of_x.push_back(3 + n + i);
-  const Expr y = dot_general(reshape(w, Shape(split_w)), reshape(patches, Shape(split_x)),
-                             {.lhs_batch = {0},
-                              .rhs_batch = {1},
-                              .lhs_contract = of_w,
-                              .rhs_contract = of_x,
-                              .dtype = result});
-  Dims perm = {2, 0, 1};  // [groups, M/groups, N, positions..]
-  for (int64_t i = 0; i < n; ++i) perm.push_back(3 + i);
-  Dims merged = {dx[0], dw[0]};
-  merged.insert(merged.end(), dx.begin() + 2, dx.begin() + 2 + n);
-  return reshape(transpose(y, perm), Shape(merged));
+  Dims perm = {0, n + 1};
+  for (int64_t i = 1; i <= n; ++i) perm.push_back(i);
+  return transpose(y, perm);
+}
+
+}  // namespace
+
+// Groups are apart before the windows: a reshape of x itself costs nothing.
+Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result) {
+  check_weights(x.shape().static_dims(), w, window.axes(), groups);
+  return channels_last_product(windows(groups == 1 ? x : in_groups(x, groups), window.attrs), w,
+                               window.axes(), groups, result);
+}
+
+Expr convolve_patches(const Expr& patches, const Expr& w, int64_t n, int64_t groups, DType result) {
+  check_weights(patches.shape().static_dims(), w, n, groups);
+  return channels_last_product(groups == 1 ? patches : in_groups(patches, groups), w, n, groups,
+                               result);
 }
 
 }  // namespace lathe::onnx
