@@ -44,7 +44,7 @@ void check_suite(const Suite& suite) {
 }
 
 TEST_CASE("the newest suite: cases pass or name what is unsupported") {
-  check_suite({testing::shared_path("onnx/conformance"), 1075});
+  check_suite({testing::shared_path("onnx/conformance"), 1348});
 }
 
 TEST_CASE("Debian's suite of opset 17, package libonnx-testdata") {

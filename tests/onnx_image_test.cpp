@@ -98,6 +98,21 @@ TEST_CASE("a reduction with antialias weighs all elements that it covers") {
   check_near(got[0], {1, 1, 1, 2}, {3, 0});
 }
 
+TEST_CASE("a result may be empty, and a region may lie outside of the image") {
+  const Value x = floats({1, 4}, {1, 2, 3, 4});
+  for (const std::string mode : {"nearest", "linear", "cubic"}) {
+    CAPTURE(mode);
+    CHECK(run_node("Resize", {x, {}, floats({2}, {1, 0.125F})},
+                   {text_attribute("mode", mode), int_attribute("antialias", mode != "nearest")})[0]
+              .dims() == Dims{1, 0});
+    check_near(run_node("Resize", {x, floats({4}, {0, 2, 1, 3}), {}, longs({2}, {1, 2})},
+                        {text_attribute("mode", mode), int_attribute("exclude_outside", 1),
+                         text_attribute("coordinate_transformation_mode", "tf_crop_and_resize"),
+                         float_attribute("extrapolation_value", 7)})[0],
+               {1, 2}, {7, 7});
+  }
+}
+
 TEST_CASE("integers are interpolated and truncated") {
   const Value x = Value::of(HostTensor(Tensor::from<int32_t>({1, 2}, {1, 4})));
   const auto got =

@@ -112,7 +112,7 @@ void add_taps(Taps& taps, const Axis& a, const Method& m, double x, size_t i) {
 }
 
 size_t tap_count(const Axis& a, const Method& m) {
-  if (m.kind == Kind::Nearest) return 1;
+  if (m.kind == Kind::Nearest || a.to == 0) return 1;
   const double squeeze = m.antialias ? std::min(a.scale, 1.0) : 1;
   const double support = m.kind == Kind::Linear ? 1 : 2;
   return static_cast<size_t>(2 - 2 * (std::floor(-support / squeeze) + 1));
@@ -192,7 +192,8 @@ Expr weighted(const Expr& x, int64_t axis, const Axis& a, const Taps& taps) {
     const auto all = [&](double v) {
       return std::all_of(w.begin(), w.end(), [&](double e) { return e == v; });
     };
-    if (all(0)) continue;
+    const bool is_only_one = !sum.defined() && k + 1 == taps.index.size();
+    if (all(0) && !is_only_one) continue;
     Expr term = pick(x, axis, taps.index[k]);
     if (!all(1)) term = term * along(weights_constant(x, w, {a.to}), axis, x.rank());
     sum = sum.defined() ? sum + term : term;
