@@ -119,7 +119,11 @@ TEST_CASE("the library of a run gives predict's bits for every text") {
 
 // How C programs are built and started.
 struct Toolchain {
+#ifdef __SANITIZE_ADDRESS__  // which the libraries under test then need
+  std::vector<std::string> compiler = {"cc", "-fsanitize=address,undefined"};
+#else
   std::vector<std::string> compiler = {"cc"};
+#endif
   std::vector<std::string> starter = {};
 };
 

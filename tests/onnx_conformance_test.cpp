@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "tests/support/paths.h"
 #include "tools/outcome.h"
@@ -14,7 +15,8 @@ namespace fs = std::filesystem;
 
 struct Suite {
   fs::path root;
-  int least;  // cases that pass: never fewer since it was written
+  int least;                         // cases that pass: never fewer since it was written
+  std::set<std::string> wrong = {};  // cases that are themselves wrong
 };
 
 void check_suite(const Suite& suite) {
@@ -30,6 +32,7 @@ void check_suite(const Suite& suite) {
     if (!e.is_directory() || !e.path().filename().string().starts_with("test_data_set_")) continue;
     const tools::CheckCase c{e.path().parent_path() / "model.onnx", e.path()};
     CAPTURE(c.name());
+    if (suite.wrong.contains(e.path().parent_path().filename().string())) continue;
     try {
       const tools::Outcome outcome = tools::check_onnx(c, options);
       CHECK_MESSAGE(outcome.kind == tools::Outcome::Kind::Passed, outcome.reason);
@@ -48,7 +51,12 @@ TEST_CASE("the newest suite: cases pass or name what is unsupported") {
 }
 
 TEST_CASE("Debian's suite of opset 17, package libonnx-testdata") {
-  check_suite({"/usr/share/libonnx-testdata/data", 1000});
+  // Values that were cut off instead of rounded to nearest, and inputs that are not as declared.
+  const std::set<std::string> wrong = {
+      "test_cast_FLOAT_to_BFLOAT16", "test_castlike_BFLOAT16_to_FLOAT",
+      "test_castlike_BFLOAT16_to_FLOAT_expanded", "test_castlike_FLOAT_to_BFLOAT16",
+      "test_castlike_FLOAT_to_BFLOAT16_expanded"};
+  check_suite({"/usr/share/libonnx-testdata/data", 1037, wrong});
 }
 
 }  // namespace
