@@ -190,6 +190,18 @@ TEST_CASE("texts are split as Python splits them") {
   check_numbers(z[1], {2}, {3, 1});
 }
 
+TEST_CASE("grams are counted at every distance, single words once") {
+  const auto y = run_node(
+      "TfIdfVectorizer", {texts({4}, {"a", "b", "a", "b"})},
+      {text_attribute("mode", "TFIDF"), int_attribute("min_gram_length", 1),
+       int_attribute("max_gram_length", 2), int_attribute("max_skip_count", 2'000'000'000),
+       ints_attribute("ngram_counts", {0, 2}), ints_attribute("ngram_indexes", {0, 1, 2, 3}),
+       floats_attribute("weights", {1, 1, 1, 0.5F}),
+       texts_attribute("pool_strings", {"a", "b", "a", "b", "b", "b"})});
+  // "a b" one apart: twice; three apart: once. "b b" two apart: once.
+  check_numbers(y[0], {4}, {2, 2, 3, 0.5});
+}
+
 TEST_CASE("a broken pattern is refused") {
   expect_error(
       [] { run_node("RegexFullMatch", {texts({1}, {"a"})}, {text_attribute("pattern", "(")}); },

@@ -202,7 +202,9 @@ Grams read_grams(OpContext& c) {
   Gram pool = c.attr_texts("pool_strings");
   for (const int64_t v : c.attr_ints("pool_int64s")) pool.push_back(fmt::format("{}", v));
   const Dims begins = c.attr_ints("ngram_counts"), columns = c.attr_ints("ngram_indexes");
-  if (g.shortest < 1 || g.longest < g.shortest || g.skips < 0)
+  constexpr int64_t kMost = int64_t{1} << 31;
+  if (g.shortest < 1 || g.longest < g.shortest || g.longest >= kMost || g.skips < 0 ||
+      g.skips >= kMost)
     fail("grams of {} to {} words, {} skipped", g.shortest, g.longest, g.skips);
   size_t id = 0;
   for (size_t k = 0; k < begins.size(); ++k) {
@@ -225,9 +227,9 @@ Grams read_grams(OpContext& c) {
 // How often each gram is in a row, its words up to `skips` words apart; single words once.
 void count_grams(const Grams& g, std::span<const std::string> row, std::vector<double>& counts) {
   const int64_t size = std::ssize(row);
-  for (int64_t apart = 1; apart <= g.skips + 1; ++apart)
+  for (int64_t apart = 1; apart <= g.skips + 1 && (apart == 1 || apart < size); ++apart)
     for (int64_t length = apart == 1 ? g.shortest : std::max<int64_t>(g.shortest, 2);
-         length <= g.longest; ++length)
+         length <= g.longest && (length - 1) * apart < size; ++length)
       for (int64_t begin = 0; begin + (length - 1) * apart < size; ++begin) {
         Gram gram;
         for (int64_t k = 0; k < length; ++k)
