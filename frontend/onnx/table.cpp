@@ -28,7 +28,10 @@ constexpr Family kFamilies[] = {
     {"", sequence_rows},
     {"", shape_rows},
     {"", attention_rows},
+    {"", einsum_rows},
+    {"", random_rows},
     {"ai.onnx.preview", preview_rows},
+    {"ai.onnx.preview.training", training_rows},
 };
 
 using Key = std::pair<std::string_view, std::string_view>;
@@ -57,7 +60,8 @@ namespace {
 bool is_random(const GraphDef& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const NodeDef& node) {
     const auto it = index().find({node.domain, node.op});
-    if (it != index().end() && it->second.back()->random) return true;
+    const OpRow* row = it == index().end() ? nullptr : it->second.back();
+    if (row != nullptr && row->random != nullptr && row->random(node)) return true;
     return std::any_of(node.attributes.begin(), node.attributes.end(),
                        [](const AttributeDef& a) { return a.graph && is_random(*a.graph); });
   });
