@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "frontend/random.h"
 #include "ir/base/hash.h"
 
 namespace lathe::nn {
@@ -84,7 +85,7 @@ void Network::update(const std::string& weight, const Expr& value) {
     fail("'{}' would be updated twice: a layer with state is used once in training", weight);
 }
 
-// Philox 2x32-10 of (element, step) under a key of this draw's own: u64 values below 2^32.
+// Of the step, under a key of this draw's own.
 Expr Network::random_words(const std::string& layer, const Shape& shape) {
   const std::string step_name(kRandomStep);
   if (!weights_.contains(step_name)) {
@@ -98,20 +99,7 @@ Expr Network::random_words(const std::string& layer, const Shape& shape) {
   h.add(seed_);
   h.add(std::string_view(layer));
   h.add(draws_++);
-  auto key = static_cast<uint32_t>(h.value());
-  const auto word = [&](uint64_t value) {
-    return broadcast_to(constant(graph_, Tensor::scalar<uint64_t>(value)), shape);
-  };
-  const Expr low_bits = word(0xffffffff), half = word(32), multiplier = word(0xD256D193);
-  const Expr element = lathe::reshape(iota(graph_, DType::u64, Shape{shape.volume()}, 0), shape);
-  Expr left = bit_and(element, low_bits);
-  Expr right = bit_and(broadcast_to(weights_.at(step_name).value, shape), low_bits);
-  for (int round = 0; round < 10; ++round, key += 0x9E3779B9) {
-    const Expr product = left * multiplier;
-    left = bit_xor(bit_xor(shift_right(product, half), word(key)), right);
-    right = bit_and(product, low_bits);
-  }
-  return left;
+  return lathe::random_words(weights_.at(step_name).value, static_cast<uint32_t>(h.value()), shape);
 }
 
 Expr Network::dropped(const Expr& x, double rate, const Dims& shared_axes,

@@ -121,7 +121,7 @@ struct PadAttrs {
   }
 };
 
-// concat, gather, scatter_add.
+// concat, gather, scatter_*.
 struct AxisAttrs {
   int64_t axis = 0;
   template <class S, class F>

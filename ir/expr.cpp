@@ -195,6 +195,15 @@ Expr gather(const Expr& data, const Expr& indices, int64_t axis) {
 Expr scatter_add(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis) {
   return node(OpId::scatter_add, {data, indices, updates}, AxisAttrs{axis});
 }
+Expr scatter_mul(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis) {
+  return node(OpId::scatter_mul, {data, indices, updates}, AxisAttrs{axis});
+}
+Expr scatter_max(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis) {
+  return node(OpId::scatter_max, {data, indices, updates}, AxisAttrs{axis});
+}
+Expr scatter_min(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis) {
+  return node(OpId::scatter_min, {data, indices, updates}, AxisAttrs{axis});
+}
 
 Expr reduce_sum(const Expr& x, Dims axes) {
   return node(OpId::reduce_sum, {x}, AxesAttrs{std::move(axes)});

@@ -88,6 +88,10 @@ Expr gather(const Expr& data, const Expr& indices, int64_t axis);
 // data with updates added at indices along axis; updates have gather's result shape. Indices are
 // clamped; equal indices add in row-major order of `indices`.
 Expr scatter_add(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis);
+// The same with products and extremes.
+Expr scatter_mul(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis);
+Expr scatter_max(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis);
+Expr scatter_min(const Expr& data, const Expr& indices, const Expr& updates, int64_t axis);
 
 // Reductions remove `axes`; the *_keep forms leave them as 1.
 Expr reduce_sum(const Expr& x, Dims axes);

@@ -18,6 +18,7 @@ MAY_INCLUDE = (
     (r"ir/base/", ("ir/base/",)),
     (r"ir/", ("ir/",)),
     (r"runtime/", ("runtime/", "ir/base/")),
+    (r"frontend/onnx/ops_training", ("frontend/", "ir/", "runtime/", "passes/autodiff")),
     (r"frontend/", ("frontend/", "ir/", "runtime/")),
     (r"passes/", ("passes/", "ir/")),
     (r"backends/compile", ("backends/", "passes/", "ir/", "runtime/")),

@@ -251,19 +251,23 @@ TEST_CASE("gather and scatter_add clamp indices, and equal indices add") {
   CHECK(value_of(gather(table, literal(g, DType::i64, {}, {1}), 1)) == Numbers{2, 4, 6});
   const Expr updates = literal(g, DType::f32, {4, 2}, {1, 1, 10, 10, 100, 100, 1000, 1000});
   CHECK(value_of(scatter_add(table, indices, updates, 0)) == Numbers{11, 12, 1003, 1004, 106, 107});
+  const Expr signs = literal(g, DType::f32, {4, 2}, {-1, 7, 2, 2, 3, -1, 0, 9});
+  CHECK(value_of(scatter_mul(table, indices, signs, 0)) == Numbers{2, 4, 0, 36, -15, -42});
+  CHECK(value_of(scatter_max(table, indices, signs, 0)) == Numbers{2, 2, 3, 9, 5, 7});
+  CHECK(value_of(scatter_min(table, indices, signs, 0)) == Numbers{1, 2, 0, 4, -1, -1});
   const Expr wide = constant(g, Tensor::from<uint64_t>({1}, {~uint64_t{0}}));
   CHECK(value_of(gather(table, wide, 0)) == Numbers{5, 6});
 }
 
 TEST_CASE("gather and scatter_add refuse wrong axes, indices and updates") {
   const TensorType x{DType::f32, {3, 2}}, i{DType::i64, {4}};
-  // [index-1] [index-2] [index-3] [scatter_add-1] [scatter_add-2]
+  // [index-1] [index-2] [index-3] [scatter-1] [scatter-2]
   CHECK(contains(refusal(OpId::gather, {x, i}, AxisAttrs{2}), "axis 2"));
   CHECK(contains(refusal(OpId::gather, {x, x}, AxisAttrs{0}), "indices are f32"));
   CHECK(contains(refusal(OpId::gather, {{DType::f32, {0}}, i}, AxisAttrs{0}), "axis 0 is empty"));
   CHECK(contains(refusal(OpId::scatter_add, {x, i, x}, AxisAttrs{0}), "f32[4,2] was expected"));
   const TensorType b{DType::boolean, {3}}, u{DType::boolean, {4}};
-  CHECK(contains(refusal(OpId::scatter_add, {b, i, u}, AxisAttrs{0}), "bool has no sum"));
+  CHECK(contains(refusal(OpId::scatter_add, {b, i, u}, AxisAttrs{0}), "bool is not combined"));
 }
 
 }  // namespace lathe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "frontend/onnx/link.h"
 #include "frontend/onnx/tracer.h"
 
 namespace lathe::onnx {
@@ -297,6 +298,12 @@ OpContext::TracedRegion OpContext::region(const Subgraph& subgraph,
   inside_.add(stage.nodes);
   out.region = std::make_shared<const Graph>(std::move(stage.graph));
   return out;
+}
+
+OpContext::TracedRegion OpContext::region(const std::vector<std::string>& from,
+                                          const std::string& to) {
+  const GraphDef part = part_between(tracer_.graph(), from, to, tracer_.state().model->path);
+  return region(Subgraph{&part, tracer_.shared_scope()}, all_inputs());
 }
 
 }  // namespace lathe::onnx

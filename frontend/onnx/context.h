@@ -104,6 +104,9 @@ class OpContext {
     std::vector<ElemType> results;
   };
   TracedRegion region(const Subgraph& subgraph, const std::vector<Value>& inputs);
+  // The part of the graph around this node that leads from values of these names to another, as a
+  // region on this node's inputs, which stand for them.
+  TracedRegion region(const std::vector<std::string>& from, const std::string& to);
 
  private:
   friend class Tracer;

@@ -7,14 +7,8 @@
 namespace lathe::onnx {
 namespace {
 
-// Every name that a node reads, subgraphs included; with repetitions.
-std::vector<std::string> names_read(const NodeDef& node) {
-  std::vector<std::string> out;
-  for (const std::string& input : node.inputs)
-    if (!input.empty()) out.push_back(input);
-  for (const AttributeDef& a : node.attributes)
-    if (a.graph) out.insert(out.end(), a.graph->captures.begin(), a.graph->captures.end());
-  return out;
+bool is_gradient(const NodeDef& node) {
+  return node.domain == "ai.onnx.preview.training" && node.op == "Gradient";
 }
 
 std::string place(const GraphDef& graph, const NodeDef& node, const std::string& path) {
@@ -88,6 +82,18 @@ void drop_overridden_constants(GraphDef& graph) {
 
 }  // namespace
 
+std::vector<std::string> names_read(const NodeDef& node) {
+  std::vector<std::string> out;
+  for (const std::string& input : node.inputs)
+    if (!input.empty()) out.push_back(input);
+  for (const AttributeDef& a : node.attributes)
+    if (a.graph) out.insert(out.end(), a.graph->captures.begin(), a.graph->captures.end());
+  // What a Gradient differentiates, it refers to by name.
+  if (is_gradient(node))
+    if (const AttributeDef* y = node.find("y")) out.push_back(y->s);
+  return out;
+}
+
 void link_graph(GraphDef& graph, const std::string& path) {
   drop_overridden_constants(graph);
   const auto defined = definitions(graph, path);
@@ -107,8 +113,39 @@ void link_graph(GraphDef& graph, const std::string& path) {
   };
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     for (const std::string& name : names_read(graph.nodes[i])) use(name, i);
+  for (size_t i = 0; i < graph.nodes.size(); ++i)  // it may read any value again
+    if (is_gradient(graph.nodes[i]))
+      for (auto& [name, at] : graph.last_use) at = std::max(at, i);
   for (const ValueDef& out : graph.outputs)
     if (!out.name.empty()) use(out.name, graph.nodes.size());
+}
+
+GraphDef part_between(const GraphDef& graph, const std::vector<std::string>& from,
+                      const std::string& to, const std::string& path) {
+  const auto any_in = [](const std::unordered_set<std::string>& set,
+                         const std::vector<std::string>& names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return set.contains(name); });
+  };
+  const std::unordered_set<std::string> given(from.begin(), from.end());
+  std::unordered_set<std::string> dependent = given, needed = {to};
+  std::vector<const NodeDef*> between;
+  for (const NodeDef& node : graph.nodes) {
+    if (any_in(given, node.outputs) || !any_in(dependent, names_read(node))) continue;
+    between.push_back(&node);
+    dependent.insert(node.outputs.begin(), node.outputs.end());
+  }
+  GraphDef out;
+  out.name = graph.name;
+  for (auto node = between.rbegin(); node != between.rend(); ++node) {
+    if (!any_in(needed, (*node)->outputs)) continue;
+    out.nodes.insert(out.nodes.begin(), **node);
+    for (const std::string& name : names_read(**node)) needed.insert(name);
+  }
+  for (const std::string& name : from) out.inputs.emplace_back().name = name;
+  out.outputs.emplace_back().name = to;
+  link_graph(out, path);
+  return out;
 }
 
 void check_closed(const GraphDef& graph, const std::string& path) {

@@ -4,32 +4,31 @@
 namespace lathe::onnx {
 namespace {
 
-// Negative indices count from the end of an axis of n.
-Expr from_start(const Expr& index, int64_t n) {
-  const Expr wide = cast(index, DType::i64);
-  return select(lt(wide, 0), wide + static_cast<double>(n), wide);
-}
-
 void gather_row(OpContext& c) {
   const int64_t axis = c.axis(c.attr_int("axis", 0), c.rank(0));
   const int64_t n = c.dims(0)[static_cast<size_t>(axis)];
   c.out(gather(c.expr(0), from_start(c.expr(1), n), axis), c.elem(0));
 }
 
-// data with index i of the axis replaced: as one gather from the flattened data.
 void gather_elements(OpContext& c) {
   const Expr data = c.expr(0), index = c.expr(1);
   const int64_t axis = c.axis(c.attr_int("axis", 0), data.rank());
-  const Dims dims = c.dims(0), strides = row_major_strides(dims);
   if (index.rank() != data.rank())
     fail("indices {} for data {}", index.type().text(), data.type().text());
-  Expr at = from_start(index, dims[static_cast<size_t>(axis)]) *
-            static_cast<double>(strides[static_cast<size_t>(axis)]);
-  for (int i = 0; i < data.rank(); ++i)
-    if (i != axis)
-      at = at + iota(c.graph(), DType::i64, index.shape(), i) *
-                    static_cast<double>(strides[static_cast<size_t>(i)]);
-  c.out(gather(reshape(data, Shape{element_count(dims)}), at, 0), c.elem(0));
+  c.out(take_along(data, from_start(index, c.dims(0)[static_cast<size_t>(axis)]), axis), c.elem(0));
+}
+
+// The first sequence_lens[b] elements along the time axis backwards, the others as they are.
+void reverse_sequence(OpContext& c) {
+  const Expr x = c.expr(0);
+  const int64_t time = c.axis(c.attr_int("time_axis", 0), x.rank());
+  const int64_t batch = c.axis(c.attr_int("batch_axis", 1), x.rank());
+  const Dims dims = c.dims(0);
+  if (time == batch || c.dims(1) != Dims{dims[static_cast<size_t>(batch)]})
+    fail("lengths {} for axis {} of {}", c.input(1).signature(), batch, c.input(0).signature());
+  const Expr at = iota(c.graph(), DType::i64, x.shape(), time);
+  const Expr lengths = broadcast_to(along(cast(c.expr(1), DType::i64), batch, x.rank()), x.shape());
+  c.out(take_along(x, select(lt(at, lengths), lengths - 1.0 - at, at), time), c.elem(0));
 }
 
 // The last axis of the indices addresses the axes of data after the batch.
@@ -63,6 +62,7 @@ constexpr OpRow kRows[] = {
     {"Gather", 1, gather_row},
     {"GatherElements", 11, gather_elements},
     {"GatherND", 11, gather_nd},
+    {"ReverseSequence", 10, reverse_sequence},
 };
 
 }  // namespace

@@ -63,7 +63,55 @@ void gemm(OpContext& c) {
   c.out(y);
 }
 
+// One step of Gaussian elimination with row pivoting of a [batch, n, n]: rows below k lose their
+// element in column k. Carries k, the matrices, and the product of the pivots so far.
+Region elimination_step(DType type, int64_t batch, int64_t n) {
+  auto g = std::make_shared<Graph>("step");
+  const Expr k = input(*g, "k", {DType::i64, {}});
+  const Expr a = input(*g, "a", {type, Shape{batch, n, n}});
+  const Expr product = input(*g, "product", {type, Shape{batch}});
+  const Shape rows{batch, n};
+  const Expr row = iota(*g, DType::i64, rows, 1), here = broadcast_to(k, rows);
+  const Expr column = gather(a, k, 2);
+  // The first of the largest elements on and below the diagonal.
+  const Expr size = select(ge(row, here), abs(column), full_like(column, -1));
+  const Expr largest = eq(size, broadcast_to(keep_axes(reduce_max(size, {1}), {1}), rows));
+  const Expr found =
+      reduce_min(select(largest, row, full_like(row, static_cast<double>(n - 1))), {1});
+  const Expr pivot_row = broadcast_to(expand_dims(found, 1), rows);
+  const Expr order = select(eq(row, here), pivot_row, select(eq(row, pivot_row), here, row));
+  const Expr swapped = take_along(a, broadcast_to(expand_dims(order, 2), a.shape()), 1);
+  const Expr top = gather(swapped, k, 1), below = gather(swapped, k, 2);
+  const Expr pivot = gather(below, k, 1);
+  const Expr safe = select(eq(pivot, 0), full_like(pivot, 1), pivot);
+  const Expr factor = select(lt(here, row), below / expand_dims(safe, 1), full_like(below, 0));
+  const Expr sign =
+      select(eq(found, broadcast_to(k, found.shape())), full_like(pivot, 1), full_like(pivot, -1));
+  g->add_output("k", (k + 1.0).value);
+  g->add_output("a", (swapped - expand_dims(factor, 2) * expand_dims(top, 1)).value);
+  g->add_output("product", (product * pivot * sign).value);
+  return g;
+}
+
+void det(OpContext& c) {
+  const Expr x = widened(c.expr(0));
+  const Dims dims = c.dims(0);
+  if (dims.size() < 2 || dims.back() != dims[dims.size() - 2])
+    fail("its input is {}; square matrices were expected", c.input(0).signature());
+  const int64_t n = dims.back();
+  const Dims outer(dims.begin(), dims.end() - 2);
+  const int64_t batch = element_count(outer);
+  const Expr one = full(c.graph(), {x.dtype(), Shape{batch}}, 1);
+  Expr y = one;
+  if (n > 0)
+    y = scan(c.graph(), elimination_step(x.dtype(), batch, n),
+             {full(c.graph(), {DType::i64, {}}, 0), reshape(x, Shape{batch, n, n}), one}, {}, {},
+             Dim(n))[2];
+  c.out(cast(reshape(y, Shape(outer)), c.dtype(0)));
+}
+
 constexpr OpRow kRows[] = {
+    {"Det", 11, det},
     {"Gemm", 1, gemm},
     {"MatMul", 1, matmul_row},
 };

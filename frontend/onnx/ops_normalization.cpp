@@ -149,21 +149,8 @@ void lrn(OpContext& c) {
   c.out(x / pow(base, full_like(base, beta)));
 }
 
-// Inference: nothing is dropped. Training with ratio 0 keeps all, others draw.
-void dropout(OpContext& c) {
-  c.ignore({"consumed_inputs", "seed", "ratio", "is_test"});
-  if (c.version() >= 12 && c.has(2) && c.integer(2) != 0) {
-    if (c.has(1) ? c.number(1) != 0 : true) c.unsupported("training with a ratio other than 0");
-  }
-  c.out(c.input(0));
-  if (!c.wants(1)) return;
-  const DType mask = c.version() < 10 ? c.dtype(0) : DType::boolean;
-  c.out(1, full(c.graph(), {mask, Shape(c.dims(0))}, 1));
-}
-
 constexpr OpRow kRows[] = {
     {"BatchNormalization", 1, batch_norm},
-    {"Dropout", 1, dropout},
     {"GroupNormalization", 18, group_norm},
     {"InstanceNormalization", 1, instance_norm},
     {"LRN", 1, lrn},

@@ -70,9 +70,34 @@ void cumsum_row(OpContext& c) {
   c.out(cumsum(x, axis, c.attr_int("reverse", 0) != 0, exclusive));
 }
 
+// A scan along the axis.
+void cumprod_row(OpContext& c) {
+  const Expr x = c.expr(0);
+  const int64_t axis = c.axis(c.integer(1), x.rank());
+  const bool exclusive = c.attr_int("exclusive", 0) != 0;
+  const bool backward = c.attr_int("reverse", 0) != 0;
+  Dims perm = range(0, x.rank());
+  perm.erase(perm.begin() + axis);
+  perm.insert(perm.begin(), axis);
+  const Expr steps = transpose(x, perm);
+  Dims slice = steps.shape().static_dims();
+  slice.erase(slice.begin());
+  auto body = std::make_shared<Graph>("step");
+  const Expr before = input(*body, "product", {x.dtype(), Shape(slice)});
+  const Expr after = before * input(*body, "x", {x.dtype(), Shape(slice)});
+  body->add_output("product", after.value);
+  body->add_output("y", (exclusive ? before : after).value);
+  const Expr one = full(c.graph(), {x.dtype(), Shape(slice)}, 1);
+  const Expr y = scan(c.graph(), body, {one}, {steps}, {}, steps.shape()[0], backward)[1];
+  Dims back = range(1, x.rank());
+  back.insert(back.begin() + axis, 0);
+  c.out(transpose(y, back));
+}
+
 constexpr OpRow kRows[] = {
     {"ArgMax", 1, arg_extreme<true>},
     {"ArgMin", 1, arg_extreme<false>},
+    {"CumProd", 26, cumprod_row},
     {"CumSum", 11, cumsum_row},
     {"ReduceL1", 1, reduce<l1, 18>},
     {"ReduceL2", 1, reduce<l2, 18>},

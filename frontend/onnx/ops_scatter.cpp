@@ -4,17 +4,15 @@
 namespace lathe::onnx {
 namespace {
 
-Expr from_start(const Expr& index, int64_t n) {
-  const Expr wide = cast(index, DType::i64);
-  return select(lt(wide, 0), wide + static_cast<double>(n), wide);
-}
-
 // Slices of data's first axis at `at` added to or replaced by the updates. Where they are replaced
 // and an index occurs twice, the standard leaves the result open.
 Expr scattered(OpContext& c, const Expr& data, const Expr& at, const Expr& updates) {
   const std::string how = c.version() < 16 ? "none" : c.attr_text("reduction", "none");
   if (how == "add") return scatter_add(data, at, updates, 0);
-  if (how != "none") c.unsupported("reduction '{}'", how);
+  if (how == "mul") return scatter_mul(data, at, updates, 0);
+  if (how == "max") return scatter_max(data, at, updates, 0);
+  if (how == "min") return scatter_min(data, at, updates, 0);
+  if (how != "none") fail("reduction is '{}'; none, add, mul, max or min was expected", how);
   const Expr one = full(c.graph(), {DType::i32, updates.shape()}, 1);
   const Expr hits = scatter_add(full(c.graph(), {DType::i32, data.shape()}, 0), at, one, 0);
   const bool flag = data.dtype() == DType::boolean;
@@ -28,16 +26,11 @@ Expr scattered(OpContext& c, const Expr& data, const Expr& at, const Expr& updat
 void scatter_elements(OpContext& c) {
   const Expr data = c.expr(0), index = c.expr(1), updates = c.expr(2);
   const int64_t axis = c.axis(c.attr_int("axis", 0), data.rank());
-  const Dims dims = c.dims(0), strides = row_major_strides(dims);
+  const Dims dims = c.dims(0);
   if (index.rank() != data.rank() || !(index.shape() == updates.shape()))
     fail("indices {} and updates {} for data {}", index.type().text(), updates.type().text(),
          data.type().text());
-  Expr at = from_start(index, dims[static_cast<size_t>(axis)]) *
-            static_cast<double>(strides[static_cast<size_t>(axis)]);
-  for (int i = 0; i < data.rank(); ++i)
-    if (i != axis)
-      at = at + iota(c.graph(), DType::i64, index.shape(), i) *
-                    static_cast<double>(strides[static_cast<size_t>(i)]);
+  const Expr at = flat_positions(from_start(index, dims[static_cast<size_t>(axis)]), axis, dims);
   const Expr flat = scattered(c, reshape(data, Shape{element_count(dims)}), at, updates);
   c.out(reshape(flat, data.shape()), c.elem(0));
 }
@@ -63,6 +56,33 @@ void scatter_nd(OpContext& c) {
   c.out(reshape(out, data.shape()), c.elem(0));
 }
 
+// A cache with new entries along an axis from each batch's own place on; circular ones go on at the
+// start. An entry takes what falls on it from the update.
+void tensor_scatter(OpContext& c) {
+  const Expr cache = c.expr(0), update = c.expr(1);
+  const Dims dims = c.dims(0), given = c.dims(1);
+  const std::string mode = c.attr_text("mode", "linear");
+  if (mode != "linear" && mode != "circular")
+    fail("mode is '{}'; linear or circular was expected", mode);
+  const int64_t axis = c.axis(c.attr_int("axis", -2), cache.rank());
+  const auto at = static_cast<size_t>(axis);
+  Dims expected = dims;
+  if (given.size() == dims.size()) expected[at] = given[at];
+  if (axis == 0 || given != expected || given[at] > dims[at])
+    fail("update {} for axis {} of {}", c.input(1).signature(), axis, c.input(0).signature());
+  if (given[at] == 0) return c.out(c.input(0));
+  Expr from = iota(c.graph(), DType::i64, cache.shape(), axis);
+  const auto size = static_cast<double>(dims[at]), count = static_cast<double>(given[at]);
+  if (c.has(2)) {
+    from = from - broadcast_to(along(cast(c.expr(2), DType::i64), 0, cache.rank()), cache.shape());
+    const auto in_circle = [&](const Expr& i) { return rem(i, full_like(i, size)); };
+    if (mode == "circular") from = in_circle(in_circle(from) + size);
+  }
+  const Expr fresh = bit_and(ge(from, full_like(from, 0)), lt(from, count));
+  const Expr inside = min(max(from, 0), count - 1);
+  c.out(select(fresh, take_along(update, inside, axis), cache), c.elem(0));
+}
+
 void one_hot(OpContext& c) {
   const auto depth = static_cast<int64_t>(c.number(1));
   if (depth < 0) fail("depth {}", depth);
@@ -81,6 +101,7 @@ constexpr OpRow kRows[] = {
     {"Scatter", 9, scatter_elements},
     {"ScatterElements", 11, scatter_elements},
     {"ScatterND", 11, scatter_nd},
+    {"TensorScatter", 24, tensor_scatter},
 };
 
 }  // namespace

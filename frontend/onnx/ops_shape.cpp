@@ -359,7 +359,28 @@ void trilu(OpContext& c) {
   c.out(select(upper ? ge(distance, limit) : le(distance, limit), x, full_like(x, 0)), c.elem(0));
 }
 
+// Axes cut or filled up with zeros on both sides; of an odd number the last side has one more.
+void center_crop_pad(OpContext& c) {
+  Expr x = c.expr(0);
+  Dims axes = c.attr_ints("axes", range(0, x.rank()));
+  for (int64_t& a : axes) a = c.axis(a, x.rank());
+  const Dims wanted = c.ints(1), old = c.dims(0);
+  if (wanted.size() != axes.size()) fail("{} sizes for {} axes", wanted.size(), axes.size());
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(axes[i]);
+    const int64_t n = wanted[i], more = n - x.shape()[static_cast<int>(axis)].value();
+    if (n < 0) fail("a size of {}", n);
+    if (more < 0) x = slice_axis(x, axes[i], -more / 2, n);
+    if (more <= 0) continue;
+    std::vector<Dim> low(old.size(), Dim(0)), high = low;
+    low[axis] = Dim(more / 2), high[axis] = Dim(more - more / 2);
+    x = pad(x, 0, low, high);
+  }
+  out_moved(c, x);
+}
+
 constexpr OpRow kRows[] = {
+    {"CenterCropPad", 18, center_crop_pad},
     {"Concat", 1, concat_row},
     {"Constant", 1, constant_row},
     {"ConstantOfShape", 9, constant_of_shape},

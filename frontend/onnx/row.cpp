@@ -43,6 +43,26 @@ Expr along(const Expr& list, int64_t axis, int64_t rank) {
   return reshape(list, Shape(std::move(dims)));
 }
 
+Expr from_start(const Expr& index, int64_t n) {
+  const Expr wide = cast(index, DType::i64);
+  return select(lt(wide, 0), wide + static_cast<double>(n), wide);
+}
+
+Expr flat_positions(const Expr& index, int64_t axis, const Dims& dims) {
+  const Dims strides = row_major_strides(dims);
+  Expr at = index * static_cast<double>(strides[static_cast<size_t>(axis)]);
+  for (int i = 0; i < index.rank(); ++i)
+    if (i != axis)
+      at = at + iota(*index.graph, DType::i64, index.shape(), i) *
+                    static_cast<double>(strides[static_cast<size_t>(i)]);
+  return at;
+}
+
+Expr take_along(const Expr& data, const Expr& index, int64_t axis) {
+  const Dims dims = data.shape().static_dims();
+  return gather(reshape(data, Shape{element_count(dims)}), flat_positions(index, axis, dims), 0);
+}
+
 Expr softmax_over(const Expr& x, const Dims& axes) {
   const Expr e = exp(x - keep_axes(reduce_max(x, axes), axes));
   return e / keep_axes(reduce_sum(e, axes), axes);

@@ -44,6 +44,14 @@ Dims range(int64_t from, int64_t to);
 // x with a list of rank 1 broadcast along `axis` of a tensor of rank `rank`.
 Expr along(const Expr& list, int64_t axis, int64_t rank);
 
+// Negative indices count from the end of an axis of n.
+Expr from_start(const Expr& index, int64_t n);
+// Where element `index` of an axis lies in row-major data of `dims`, the other axes being those of
+// index itself.
+Expr flat_positions(const Expr& index, int64_t axis, const Dims& dims);
+// data with its index along `axis` replaced; the index is clamped.
+Expr take_along(const Expr& data, const Expr& index, int64_t axis);
+
 Expr softmax_over(const Expr& x, const Dims& axes);
 Expr log_softmax_over(const Expr& x, const Dims& axes);
 

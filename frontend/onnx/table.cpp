@@ -17,6 +17,7 @@ constexpr Family kFamilies[] = {
     {"", bits_rows},
     {"", control_rows},
     {"", convolution_rows},
+    {"", einsum_rows},
     {"", elementwise_rows},
     {"", image_rows},
     {"", index_rows},
@@ -24,6 +25,7 @@ constexpr Family kFamilies[] = {
     {"", matmul_rows},
     {"", normalization_rows},
     {"", quantization_rows},
+    {"", random_rows},
     {"", recurrent_rows},
     {"", reduction_rows},
     {"", region_rows},
@@ -40,6 +42,7 @@ constexpr Family kFamilies[] = {
     {"ai.onnx.ml", ml_rows},
     {"ai.onnx.ml", ml_tree_rows},
     {"ai.onnx.preview", preview_rows},
+    {"ai.onnx.preview.training", training_rows},
 };
 
 using Key = std::pair<std::string_view, std::string_view>;
@@ -68,7 +71,8 @@ namespace {
 bool is_random(const GraphDef& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const NodeDef& node) {
     const auto it = index().find({node.domain, node.op});
-    if (it != index().end() && it->second.back()->random) return true;
+    const OpRow* row = it == index().end() ? nullptr : it->second.back();
+    if (row != nullptr && row->random != nullptr && row->random(node)) return true;
     return std::any_of(node.attributes.begin(), node.attributes.end(),
                        [](const AttributeDef& a) { return a.graph && is_random(*a.graph); });
   });

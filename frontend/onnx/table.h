@@ -12,7 +12,8 @@ struct OpRow {
   std::string_view op;
   int since;  // holds up to the next row of the op
   void (*translate)(OpContext& c);
-  bool random = false;  // never folded
+  // Whether a node draws random numbers, which is never folded. None: no node does.
+  bool (*random)(const NodeDef& node) = nullptr;
 };
 
 // Families, one file each.
@@ -21,6 +22,7 @@ std::span<const OpRow> attention_rows();
 std::span<const OpRow> bits_rows();
 std::span<const OpRow> control_rows();
 std::span<const OpRow> convolution_rows();
+std::span<const OpRow> einsum_rows();
 std::span<const OpRow> elementwise_rows();
 std::span<const OpRow> image_rows();
 std::span<const OpRow> index_rows();
@@ -28,6 +30,7 @@ std::span<const OpRow> loss_rows();
 std::span<const OpRow> matmul_rows();
 std::span<const OpRow> normalization_rows();
 std::span<const OpRow> quantization_rows();
+std::span<const OpRow> random_rows();
 std::span<const OpRow> recurrent_rows();
 std::span<const OpRow> reduction_rows();
 std::span<const OpRow> region_rows();
@@ -45,6 +48,8 @@ std::span<const OpRow> ml_model_rows();
 std::span<const OpRow> ml_rows();
 std::span<const OpRow> ml_tree_rows();
 std::span<const OpRow> preview_rows();
+// Of ai.onnx.preview.training.
+std::span<const OpRow> training_rows();
 
 // The row for an op of a domain ("" is ai.onnx) at an opset version. Unsupported, with the reason,
 // where there is none.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/onnx/link.h"
 #include "ir/eval.h"
 
 namespace lathe::onnx {
@@ -173,10 +174,10 @@ Tracer::Next Tracer::run_row(const NodeDef& node) {
 }
 
 bool Tracer::may_fold(const NodeDef& node, const OpRow& row) {
-  if (row.random) return false;
+  if (row.random != nullptr && row.random(node)) return false;
   int64_t read = 0;
-  for (const std::string& name : node.inputs) {
-    const Value* v = name.empty() ? nullptr : find(name);
+  for (const std::string& name : names_read(node)) {
+    const Value* v = find(name);
     if (v == nullptr) continue;
     if (v->kind != Value::Kind::Known || !v->parameter.empty()) return false;
     if (!v->is_string()) read += v->known.numbers.size();

@@ -20,6 +20,7 @@ class Tracer {
   const Value* find(const std::string& name);
   const CallScope& scope() const { return *state_.frames[current_].scope; }
   std::shared_ptr<const CallScope> shared_scope() const { return state_.frames[current_].scope; }
+  const GraphDef& graph() const { return *state_.frames[current_].graph; }
   Expr expr(const Value& v, Graph& target);
   const TraceState& state() const { return state_; }
 

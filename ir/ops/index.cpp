@@ -1,4 +1,5 @@
-// gather and scatter_add: reading and adding at places that data names. Indices are clamped.
+// gather and the scatters: reading and combining at places that data names. Indices are clamped.
+#include <cmath>
 #include <limits>
 
 #include "ir/eval.h"
@@ -97,32 +98,65 @@ void vjp_gather(Vjp& v) {
   if (v.wants(0)) v.give(0, scatter_add(full_like(v.in(0), 0), v.in(1), v.g(), axis));
 }
 
-Result<Types> infer_scatter_add(const InferArgs& a) {
+Result<Types> infer_scatter(const InferArgs& a) {
   if (auto bad = check_indexing(a)) return *bad;
   const TensorType &data = a.operand(0), &updates = a.operand(2);
-  if (data.dtype == DType::boolean) return failure("bool has no sum");  // [scatter_add-1]
+  if (data.dtype == DType::boolean) return failure("bool is not combined");  // [scatter-1]
   const TensorType expected{data.dtype,
                             Shape(gathered_dims(data, a.operand(1), a.get<AxisAttrs>().axis))};
-  if (!(updates == expected))  // [scatter_add-2]
+  if (!(updates == expected))  // [scatter-2]
     return failure("updates are {}, {} was expected", updates.text(), expected.text());
   return Types{data};
 }
 
-void eval_scatter_add(Evaluation& e) {
+// out: data, with every update combined into it in order. `integers` is given the element type.
+template <class OnFloat, class OnInt>
+void eval_scatter(Evaluation& e, OnFloat&& floats, OnInt&& integers) {
   EvalTensor& out = e.out();
   const EvalTensor& updates = e.in(2);
   out.f = e.in(0).f;
   out.i = e.in(0).i;
   for_each_indexed(e.in(0), e.in(1), e.attrs<AxisAttrs>().axis, [&](int64_t to, int64_t from) {
     const auto t = static_cast<size_t>(to), f = static_cast<size_t>(from);
-    if (out.floating()) out.f[t] += updates.f[f];
-    else
-      out.i[t] = wrap_integer(out.dtype, static_cast<int64_t>(static_cast<uint64_t>(out.i[t]) +
-                                                              static_cast<uint64_t>(updates.i[f])));
+    if (out.floating()) out.f[t] = floats(out.f[t], updates.f[f]);
+    else out.i[t] = wrap_integer(out.dtype, integers(out.dtype, out.i[t], updates.i[f]));
   });
 }
 
-ScalarId lower_scatter_add(Lowering& l, const Node& n, int, const Index& at) {
+bool less(DType t, int64_t a, int64_t b) {
+  return is_signed(t) ? a < b : static_cast<uint64_t>(a) < static_cast<uint64_t>(b);
+}
+
+void eval_scatter_add(Evaluation& e) {
+  eval_scatter(
+      e, [](double a, double b) { return a + b; },
+      [](DType, int64_t a, int64_t b) {
+        return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+      });
+}
+
+void eval_scatter_mul(Evaluation& e) {
+  eval_scatter(
+      e, [](double a, double b) { return a * b; },
+      [](DType, int64_t a, int64_t b) {
+        return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+      });
+}
+
+void eval_scatter_max(Evaluation& e) {
+  eval_scatter(
+      e, [](double a, double b) { return std::isnan(a) || a > b ? a : b; },
+      [](DType t, int64_t a, int64_t b) { return less(t, a, b) ? b : a; });
+}
+
+void eval_scatter_min(Evaluation& e) {
+  eval_scatter(
+      e, [](double a, double b) { return std::isnan(a) || a < b ? a : b; },
+      [](DType t, int64_t a, int64_t b) { return less(t, b, a) ? b : a; });
+}
+
+template <Combine combine>
+ScalarId lower_scatter(Lowering& l, const Node& n, int, const Index& at) {
   const int64_t axis = std::get<AxisAttrs>(n.attrs).axis;
   const Value data = n.operands[0], indices = n.operands[1], updates = n.operands[2];
   const Dims data_dims = l.dims(data), index_dims = l.dims(indices);
@@ -132,7 +166,7 @@ ScalarId lower_scatter_add(Lowering& l, const Node& n, int, const Index& at) {
   const int64_t extent = data_dims[static_cast<size_t>(axis)];
   const AxisIndex target = limited(l, indices, place, extent);
   const ScalarId update = l.pull(updates, with_axis(at, axis, place.axes));
-  l.scatter(with_axis(at, axis, {target}), data_dims, update, Combine::Add);
+  l.scatter(with_axis(at, axis, {target}), data_dims, update, combine);
   return update;
 }
 
@@ -140,6 +174,37 @@ void vjp_scatter_add(Vjp& v) {
   const int64_t axis = v.attrs<AxisAttrs>().axis;
   v.give(0, v.g());
   if (v.wants(2)) v.give(2, gather(v.g(), v.in(1), axis));
+}
+
+// What an element got is the product of the data and its updates. The others' product is formed by
+// leaving out the zeros and counting them.
+void vjp_scatter_mul(Vjp& v) {
+  const int64_t axis = v.attrs<AxisAttrs>().axis;
+  const Expr data = v.in(0), at = v.in(1), updates = v.in(2), g = v.g();
+  if (v.wants(0)) v.give(0, g * scatter_mul(full_like(data, 1), at, updates, axis));
+  if (!v.wants(2)) return;
+  const Expr zero = eq(updates, 0), one = full_like(updates, 1);
+  const Expr rest = select(zero, one, updates);
+  const Expr product = scatter_mul(data, at, rest, axis);
+  const Expr zeros =
+      scatter_add(full_like(data, 0), at, select(zero, one, full_like(updates, 0)), axis);
+  const Expr others = gather(zeros, at, axis) - select(zero, one, full_like(updates, 0));
+  const Expr value = gather(g * product, at, axis) / rest;
+  v.give(2, select(eq(others, 0), value, full_like(value, 0)));
+}
+
+// Shared equally among the data and the updates that reach the extreme.
+void vjp_scatter_extreme(Vjp& v) {
+  const int64_t axis = v.attrs<AxisAttrs>().axis;
+  const Expr at = v.in(1), out = v.out();
+  const auto reached = [](const Expr& x, const Expr& extreme) {
+    return cast(eq(x, extreme), x.dtype());
+  };
+  const Expr of_data = reached(v.in(0), out);
+  const Expr of_updates = reached(v.in(2), gather(out, at, axis));
+  const Expr share = v.g() / max(scatter_add(of_data, at, of_updates, axis), 1);
+  if (v.wants(0)) v.give(0, share * of_data);
+  if (v.wants(2)) v.give(2, gather(share, at, axis) * of_updates);
 }
 
 }  // namespace
@@ -157,9 +222,36 @@ LATHE_OP(scatter_add, {.name = "scatter_add",
                        .arity = 3,
                        .cls = OpClass::Scatter,
                        .attrs = attrs_index<AxisAttrs>,
-                       .infer = infer_scatter_add,
+                       .infer = infer_scatter,
                        .eval = eval_scatter_add,
-                       .lower = lower_scatter_add,
+                       .lower = lower_scatter<Combine::Add>,
                        .vjp = vjp_scatter_add});
+
+LATHE_OP(scatter_mul, {.name = "scatter_mul",
+                       .arity = 3,
+                       .cls = OpClass::Scatter,
+                       .attrs = attrs_index<AxisAttrs>,
+                       .infer = infer_scatter,
+                       .eval = eval_scatter_mul,
+                       .lower = lower_scatter<Combine::Mul>,
+                       .vjp = vjp_scatter_mul});
+
+LATHE_OP(scatter_max, {.name = "scatter_max",
+                       .arity = 3,
+                       .cls = OpClass::Scatter,
+                       .attrs = attrs_index<AxisAttrs>,
+                       .infer = infer_scatter,
+                       .eval = eval_scatter_max,
+                       .lower = lower_scatter<Combine::Max>,
+                       .vjp = vjp_scatter_extreme});
+
+LATHE_OP(scatter_min, {.name = "scatter_min",
+                       .arity = 3,
+                       .cls = OpClass::Scatter,
+                       .attrs = attrs_index<AxisAttrs>,
+                       .infer = infer_scatter,
+                       .eval = eval_scatter_min,
+                       .lower = lower_scatter<Combine::Min>,
+                       .vjp = vjp_scatter_extreme});
 
 }  // namespace lathe

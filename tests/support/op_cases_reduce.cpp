@@ -1,4 +1,4 @@
-// Rows for reductions, cumulative sums, gather and scatter_add.
+// Rows for reductions, cumulative sums, gather and the scatters.
 #include "tests/support/op_cases.h"
 
 namespace lathe {
@@ -104,13 +104,18 @@ void add_index_rows(std::vector<OpCase>& cases) {
                        return {gather(x, in(g, indices(n), t), axis)};
                      },
                      {{}, domain}});
-    cases.push_back({OpId::scatter_add,
-                     std::string("scatter_add/") + name,
-                     [=](Graph& g, const Dim& n) -> std::vector<Expr> {
-                       const Expr x = in(g, data(n)), i = in(g, indices(n), t);
-                       return {scatter_add(x, i, in(g, updates(n)), axis)};
-                     },
-                     {{}, domain}});
+    using Scatter = Expr (*)(const Expr&, const Expr&, const Expr&, int64_t);
+    for (const auto& [op, f] : {std::pair<OpId, Scatter>{OpId::scatter_add, scatter_add},
+                                {OpId::scatter_mul, scatter_mul},
+                                {OpId::scatter_max, scatter_max},
+                                {OpId::scatter_min, scatter_min}})
+      cases.push_back({op,
+                       fmt::format("{}/{}", op_def(op).name, name),
+                       [=, scatter = f](Graph& g, const Dim& n) -> std::vector<Expr> {
+                         const Expr x = in(g, data(n)), i = in(g, indices(n), t);
+                         return {scatter(x, i, in(g, updates(n)), axis)};
+                       },
+                       {{}, domain}});
   };
   using S = Shape;
   both(
@@ -147,10 +152,26 @@ void add_index_rows(std::vector<OpCase>& cases) {
     const Expr x = in(g, {n, 3}, DType::i8);
     return {gather(x, in(g, {4}, DType::i64), 1)};
   }));
+  for (const DType t : {DType::i32, DType::u8})
+    cases.push_back(exact(OpId::scatter_add, std::string("scatter_add/") + std::string(name(t)),
+                          [t](Graph& g, const Dim& n) -> std::vector<Expr> {
+                            const Expr x = in(g, {5}, t), i = in(g, {n}, DType::i64);
+                            return {scatter_add(x, i, in(g, {n}, t), 0)};
+                          }));
   cases.push_back(
-      exact(OpId::scatter_add, "scatter_add/i32", [](Graph& g, const Dim& n) -> std::vector<Expr> {
+      exact(OpId::scatter_mul, "scatter_mul/i32", [](Graph& g, const Dim& n) -> std::vector<Expr> {
         const Expr x = in(g, {5}, DType::i32), i = in(g, {n}, DType::i64);
-        return {scatter_add(x, i, in(g, {n}, DType::i32), 0)};
+        return {scatter_mul(x, i, in(g, {n}, DType::i32), 0)};
+      }));
+  cases.push_back(
+      exact(OpId::scatter_max, "scatter_max/u8", [](Graph& g, const Dim& n) -> std::vector<Expr> {
+        const Expr x = in(g, {5}, DType::u8), i = in(g, {n}, DType::i64);
+        return {scatter_max(x, i, in(g, {n}, DType::u8), 0)};
+      }));
+  cases.push_back(
+      exact(OpId::scatter_min, "scatter_min/i8", [](Graph& g, const Dim& n) -> std::vector<Expr> {
+        const Expr x = in(g, {5}, DType::i8), i = in(g, {n}, DType::i64);
+        return {scatter_min(x, i, in(g, {n}, DType::i8), 0)};
       }));
 }
 
