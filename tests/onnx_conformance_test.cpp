@@ -47,16 +47,20 @@ void check_suite(const Suite& suite) {
 }
 
 TEST_CASE("the newest suite: cases pass or name what is unsupported") {
-  check_suite({testing::shared_path("onnx/conformance"), 1344});
+  check_suite({testing::shared_path("onnx/conformance"), 1385});
 }
 
 TEST_CASE("Debian's suite of opset 17, package libonnx-testdata") {
-  // Values that were cut off instead of rounded to nearest, and inputs that are not as declared.
-  const std::set<std::string> wrong = {
-      "test_cast_FLOAT_to_BFLOAT16", "test_castlike_BFLOAT16_to_FLOAT",
-      "test_castlike_BFLOAT16_to_FLOAT_expanded", "test_castlike_FLOAT_to_BFLOAT16",
-      "test_castlike_FLOAT_to_BFLOAT16_expanded"};
-  check_suite({"/usr/share/libonnx-testdata/data", 1037, wrong});
+  // Results of another attribute than the model's (the newest suite has the same results and
+  // another model), values that were cut off instead of rounded to nearest, inputs that are not as
+  // declared.
+  const std::set<std::string> wrong = {"test_adam_multiple",
+                                       "test_cast_FLOAT_to_BFLOAT16",
+                                       "test_castlike_BFLOAT16_to_FLOAT",
+                                       "test_castlike_BFLOAT16_to_FLOAT_expanded",
+                                       "test_castlike_FLOAT_to_BFLOAT16",
+                                       "test_castlike_FLOAT_to_BFLOAT16_expanded"};
+  check_suite({"/usr/share/libonnx-testdata/data", 1066, wrong});
 }
 
 }  // namespace

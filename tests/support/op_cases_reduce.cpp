@@ -1,4 +1,5 @@
 // Rows for reductions, cumulative sums, gather and the scatters.
+#include "ir/op.h"
 #include "tests/support/op_cases.h"
 
 namespace lathe {
