@@ -1,5 +1,7 @@
 // Transposes of windows: sums of what overlapping windows hold, and elements put back to where a
 // pooling found them.
+#include <utility>
+
 #include "frontend/onnx/row.h"
 #include "frontend/onnx/window.h"
 
@@ -35,23 +37,16 @@ int64_t implied_low(const WindowAttrs& a, size_t i, int64_t positions, int64_t e
 
 Transposed read_transposed(OpContext& c, const Dims& input, const Dims& kernel) {
   const size_t n = kernel.size();
+  const Dims given = c.attr_ints("kernel_shape", kernel);
+  if (given != kernel)
+    fail("kernel_shape is [{}], the weights have [{}]", Shape(given).text(), Shape(kernel).text());
   Transposed t;
-  WindowAttrs& a = t.attrs;
-  a.kernel = c.attr_ints("kernel_shape", kernel);
-  if (a.kernel != kernel)
-    fail("kernel_shape is [{}], the weights have [{}]", Shape(a.kernel).text(),
-         Shape(kernel).text());
-  a.stride = list_attribute(c, "strides", 1, n);
-  a.dilation = list_attribute(c, "dilations", 1, n);
-  const Dims pads = list_attribute(c, "pads", 0, 2 * n);
+  WindowAttrs& a = t.attrs = read_steps(c, kernel);
+  // What the model takes off the ends; place() decides what is.
+  const Dims first = std::exchange(a.low, {}), last = std::exchange(a.high, {});
   const Dims extra = list_attribute(c, "output_padding", 0, n);
-  check_range("strides", a.stride, 1);
-  check_range("dilations", a.dilation, 1);
-  check_range("pads", pads, 0);
   check_range("output_padding", extra, 0);
-  const std::string mode = c.attr_text("auto_pad", "NOTSET");
-  if (mode != "NOTSET" && mode != "VALID" && mode != "SAME_UPPER" && mode != "SAME_LOWER")
-    fail("auto_pad is '{}'", mode);
+  const std::string mode = read_auto_pad(c);
   Dims sizes = c.attr_ints("output_shape");
   if (sizes.size() == n + 2) sizes.erase(sizes.begin(), sizes.begin() + 2);
   if (!sizes.empty() && sizes.size() != n)
@@ -59,7 +54,7 @@ Transposed read_transposed(OpContext& c, const Dims& input, const Dims& kernel) 
   const bool padded = mode == "NOTSET";
   for (size_t i = 0; i < n; ++i) {
     const int64_t positions = input[i + 2];
-    const int64_t low = padded ? pads[i] : 0, high = padded ? pads[n + i] : 0;
+    const int64_t low = padded ? first[i] : 0, high = padded ? last[i] : 0;
     int64_t size = (positions - 1) * a.stride[i] + extra[i] + reach(a, i) - low - high;
     if (mode.starts_with("SAME")) size = positions * a.stride[i];
     if (!sizes.empty()) size = sizes[i];
@@ -114,17 +109,8 @@ void col2im(OpContext& c) {
   const Dims size = c.ints(1), block = c.ints(2), dx = c.dims(0);
   const size_t n = size.size();
   if (n == 0 || block.size() != n) fail("blocks of {} axes for {} axes", block.size(), n);
-  WindowAttrs a;
-  a.kernel = block;
-  a.stride = list_attribute(c, "strides", 1, n);
-  a.dilation = list_attribute(c, "dilations", 1, n);
-  const Dims pads = list_attribute(c, "pads", 0, 2 * n);
-  check_range("block_shape", a.kernel, 1);
-  check_range("strides", a.stride, 1);
-  check_range("dilations", a.dilation, 1);
-  check_range("pads", pads, 0);
-  a.low.assign(pads.begin(), pads.begin() + static_cast<ptrdiff_t>(n));
-  a.high.assign(pads.begin() + static_cast<ptrdiff_t>(n), pads.end());
+  check_range("block_shape", block, 1);
+  WindowAttrs a = read_steps(c, block);
   const int64_t taps = element_count(block);
   if (dx.size() != 3 || dx[1] % taps != 0)
     fail("its input is {}, three axes were expected, the second of blocks of {}",

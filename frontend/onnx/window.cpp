@@ -43,6 +43,28 @@ void check_range(std::string_view name, const Dims& values, int64_t low) {
 
 Dims Window::taps() const { return range(2 + axes(), 2 + 2 * axes()); }
 
+WindowAttrs read_steps(OpContext& c, Dims kernel) {
+  const size_t n = kernel.size();
+  WindowAttrs a;
+  a.kernel = std::move(kernel);
+  a.stride = list_attribute(c, "strides", 1, n);
+  a.dilation = list_attribute(c, "dilations", 1, n);
+  const Dims pads = list_attribute(c, "pads", 0, 2 * n);
+  check_range("strides", a.stride, 1);
+  check_range("dilations", a.dilation, 1);
+  check_range("pads", pads, 0);
+  a.low.assign(pads.begin(), pads.begin() + static_cast<ptrdiff_t>(n));
+  a.high.assign(pads.begin() + static_cast<ptrdiff_t>(n), pads.end());
+  return a;
+}
+
+std::string read_auto_pad(OpContext& c) {
+  std::string mode = c.attr_text("auto_pad", "NOTSET");
+  if (mode != "NOTSET" && mode != "VALID" && mode != "SAME_UPPER" && mode != "SAME_LOWER")
+    fail("auto_pad is '{}'", mode);
+  return mode;
+}
+
 Window read_window(OpContext& c, const Dims& input, Dims kernel) {
   if (input.size() < 3) fail("its input has {} axes, at least 3 were expected", input.size());
   Window w;
@@ -52,20 +74,9 @@ Window read_window(OpContext& c, const Dims& input, Dims kernel) {
   if (!kernel.empty() && given != kernel)
     fail("kernel_shape is [{}], the weights have [{}]", Shape(given).text(), Shape(kernel).text());
   if (given.size() != n) fail("kernel_shape has {} axes, the input {}", given.size(), n);
-  WindowAttrs& a = w.attrs;
-  a.kernel = given;
-  a.stride = list_attribute(c, "strides", 1, n);
-  a.dilation = list_attribute(c, "dilations", 1, n);
-  const Dims pads = list_attribute(c, "pads", 0, 2 * n);
-  check_range("kernel_shape", a.kernel, 1);
-  check_range("strides", a.stride, 1);
-  check_range("dilations", a.dilation, 1);
-  check_range("pads", pads, 0);
-  a.low.assign(pads.begin(), pads.begin() + static_cast<ptrdiff_t>(n));
-  a.high.assign(pads.begin() + static_cast<ptrdiff_t>(n), pads.end());
-  const std::string mode = c.attr_text("auto_pad", "NOTSET");
-  if (mode != "NOTSET" && mode != "VALID" && mode != "SAME_UPPER" && mode != "SAME_LOWER")
-    fail("auto_pad is '{}'", mode);
+  check_range("kernel_shape", given, 1);
+  WindowAttrs& a = w.attrs = read_steps(c, given);
+  const std::string mode = read_auto_pad(c);
   const bool ceil = c.attr_int("ceil_mode", 0) != 0;
   for (size_t i = 0; i < n; ++i) {
     const int64_t reach = (a.kernel[i] - 1) * a.dilation[i] + 1;

@@ -26,6 +26,11 @@ Dims list_attribute(OpContext& c, std::string_view name, int64_t missing, size_t
 // Windows are not larger, further apart or more padded than this: values are in [low, 2^20).
 void check_range(std::string_view name, const Dims& values, int64_t low);
 
+// Attributes strides, dilations and pads of windows of `kernel` taps.
+WindowAttrs read_steps(OpContext& c, Dims kernel);
+// Attribute auto_pad.
+std::string read_auto_pad(OpContext& c);
+
 // w [M, C/groups, taps..] over x [N, C, ..]: [N, M, positions..], summed in `result`.
 Expr convolve(const Expr& x, const Expr& w, const Window& window, int64_t groups, DType result);
 // The same, of patches [N, C, positions.., taps..] over n axes.
