@@ -8,9 +8,8 @@
 #include <map>
 #include <set>
 
-#include "session/session.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/onnx_builder.h"
+#include "tests/support/onnx_node.h"
 #include "tests/support/random.h"
 
 namespace lathe::onnx {
@@ -38,31 +37,13 @@ struct Bench {
     for (const std::string& name : outputs) g.output(name);
     Message m = model_message(g.m, opset);
     m.message(8, opset_message(1, kTraining)).message(8, opset_message(1, "ai.onnx.preview"));
-    SessionOptions options;
-    options.compile = compile_options();
-    options.compile.backend = Backend::Simd;
-    options.compile.threads = 1;
-    Session session(parse(m), options);
-    return session.run(inputs);
+    return Session(parse(m), simd()).run(inputs);
   }
 };
-
-Message texts_attribute(std::string_view name, const std::vector<std::string>& values) {
-  Message m;
-  m.text(1, name).number(20, 8);
-  for (const std::string& v : values) m.text(9, v);
-  return m;
-}
 
 std::vector<float> random_values(Random& random, int64_t n) {
   std::vector<float> out;
   for (int64_t i = 0; i < n; ++i) out.push_back(static_cast<float>(random.uniform(-1, 1)));
-  return out;
-}
-
-std::vector<double> numbers(const Value& v) {
-  std::vector<double> out;
-  for (int64_t i = 0; i < v.known.numbers.size(); ++i) out.push_back(v.known.numbers.at(i));
   return out;
 }
 

@@ -172,10 +172,7 @@ TEST_CASE("rows become maps and maps become rows") {
                       {texts_attribute("string_vocabulary", {"b", "c", "a"})}, kMl));
   Message model = model_message(g.m, 22);
   model.message(8, opset_message(5, kMl));
-  SessionOptions options;
-  options.compile = compile_options();
-  options.compile.backend = Backend::Simd;
-  Session session(parse(model), options);
+  Session session(parse(model), simd());
   check_numbers(session.run({{"x", floats({2, 2}, {1, 2, 3, 4})}})[0], {1, 3}, {4, 0, 3});
 }
 

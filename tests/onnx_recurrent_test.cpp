@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "session/session.h"
-#include "tests/support/onnx_builder.h"
+#include "tests/support/onnx_node.h"
 #include "tests/support/random.h"
 
 namespace lathe::onnx {
@@ -216,16 +215,12 @@ Built build(const Case& k) {
 
 TEST_CASE("recurrent ops follow the standard's equations for every attribute") {
   Random random(7);
-  SessionOptions options;
-  options.compile = compile_options();
-  options.compile.backend = Backend::Simd;
-  options.compile.threads = 1;
   for (int i = 0; i < 200; ++i) {
     const Case k = random_case(random);
     CAPTURE(i);
     CAPTURE(k.op);
     const Built built = build(k);
-    Session session(parse(built.model), options);
+    Session session(parse(built.model), simd());
     const std::vector<Value> got = session.run(built.inputs);
     const auto want = expected(k);
     double worst = 0;

@@ -8,9 +8,8 @@
 #include "backends/compile.h"
 #include "frontend/onnx/convert.h"
 #include "frontend/onnx/stored.h"
-#include "session/session.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/onnx_builder.h"
+#include "tests/support/onnx_node.h"
 
 namespace lathe::onnx {
 namespace {
@@ -47,10 +46,7 @@ Tensor computed(const Tensor& x, F&& f) {
   Graph g;
   const Expr in = input(g, "x", {x.dtype(), Shape(x.dims())});
   g.add_output("y", f(in).value);
-  CompileOptions options = compile_options();
-  options.backend = Backend::Simd;
-  options.threads = 1;
-  return compile(g, options)->run({x}).front();
+  return compile(g, simd().compile)->run({x}).front();
 }
 
 // Equal as numbers, with the sign of zeros; NaN is NaN.
@@ -113,11 +109,7 @@ Tensor bit_cast_model(const Tensor& x, ElemType from, std::initializer_list<Elem
     ++k;
   }
   g.output(std::to_string(k));
-  SessionOptions options;
-  options.compile = compile_options();
-  options.compile.backend = Backend::Simd;
-  options.compile.threads = 1;
-  Session session(parse(model_message(g.m, 26)), options);
+  Session session(parse(model_message(g.m, 26)), simd());
   return session.run({{"0", Value::of(HostTensor(from, x))}}).front().known.numbers;
 }
 

@@ -4,36 +4,13 @@
 
 #include "frontend/onnx/load.h"
 #include "ir/eval.h"
-#include "session/session.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/onnx_builder.h"
+#include "tests/support/onnx_node.h"
 
 namespace lathe::onnx {
 namespace {
 
 using Inputs = std::vector<std::pair<std::string, Value>>;
-
-Value floats(const Dims& dims, const std::vector<float>& v) {
-  return Value::of(HostTensor(Tensor::from<float>(dims, v)));
-}
-Value longs(const Dims& dims, const std::vector<int64_t>& v) {
-  return Value::of(HostTensor(Tensor::from<int64_t>(dims, v)));
-}
-
-SessionOptions simd() {
-  SessionOptions o;
-  o.compile = compile_options();
-  o.compile.backend = Backend::Simd;
-  o.compile.threads = 1;
-  return o;
-}
-
-std::vector<double> numbers(const Value& v) {
-  REQUIRE(v.kind == Value::Kind::Known);
-  std::vector<double> out;
-  for (int64_t i = 0; i < v.known.numbers.size(); ++i) out.push_back(v.known.numbers.at(i));
-  return out;
-}
 
 // y = reshape(x, to), `to` given at run time.
 Message reshape_model() {

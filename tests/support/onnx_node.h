@@ -1,5 +1,7 @@
-// Runs a model of one node.
+// Runs small models by the xsimd kernels: values, and models of one node.
 #pragma once
+
+#include <doctest/doctest.h>
 
 #include "session/session.h"
 #include "tests/support/onnx_builder.h"
@@ -14,6 +16,14 @@ inline Value longs(const Dims& dims, const std::vector<int64_t>& v) {
 }
 inline Value texts(const Dims& dims, const std::vector<std::string>& v) {
   return Value::of(HostTensor(dims, v));
+}
+
+inline SessionOptions simd() {
+  SessionOptions o;
+  o.compile = compile_options();
+  o.compile.backend = Backend::Simd;
+  o.compile.threads = 1;
+  return o;
 }
 
 inline Message floats_attribute(std::string_view name, const std::vector<float>& values) {
@@ -50,15 +60,11 @@ inline std::vector<Value> run_node(std::string_view op, const std::vector<Value>
   g.node(node_message(op, names, results, attributes, domain));
   Message model = model_message(g.m, opset);
   if (!domain.empty()) model.message(8, opset_message(5, domain));
-  SessionOptions options;
-  options.compile = compile_options();
-  options.compile.backend = Backend::Simd;
-  options.compile.threads = 1;
-  Session session(parse(model), options);
-  return session.run(given);
+  return Session(parse(model), simd()).run(given);
 }
 
 inline std::vector<double> numbers(const Value& v) {
+  REQUIRE(v.kind == Value::Kind::Known);
   std::vector<double> out;
   for (int64_t i = 0; i < v.known.numbers.size(); ++i) out.push_back(v.known.numbers.at(i));
   return out;
