@@ -163,6 +163,10 @@ Measured measure_session(const Options& o, const std::shared_ptr<const onnx::Mod
   m.threads = options.compile.threads;
   m.backend =
       name(options.compile.backend == Backend::Auto ? Backend::Llvm : options.compile.backend);
+  options.compile.on_fallback = [&m](const Fallback& f) {
+    m.backend = name(f.to);
+    warn_of_fallback(f);
+  };
   Session session(model, options);
   const OnnxInputs inputs = onnx_inputs(*model, read_feeds(o.inputs), kSeed, parse_dims(o.dims));
   session.run(inputs);
