@@ -1,8 +1,13 @@
 // ONNX Runtime's process: node ort_engine.js THREADS FOLDER SECONDS
-// Checks model.onnx's answer to x_ort.npy with y.npy, measures, and prints one JSON object.
+// FOLDER/ort.json: {model: FILE, inputs: {NAME: FILE.npy}, outputs: {NAME: FILE.npy}}. Checks the
+// model's answer, measures, and prints one JSON object; its `error` is the greatest over all outputs of
+// |answer - expected| / (1 + |expected|).
 const fs = require('fs'), path = require('path'), ort = require('onnxruntime-node');
 
-const KINDS = {'<f4': ['float32', Float32Array], '<i8': ['int64', BigInt64Array]};
+const KINDS = {
+  '<f4': ['float32', Float32Array], '<f8': ['float64', Float64Array], '<i8': ['int64', BigInt64Array],
+  '<i4': ['int32', Int32Array], '|u1': ['uint8', Uint8Array], '|i1': ['int8', Int8Array],
+  '|b1': ['bool', Uint8Array]};
 
 // A row-major .npy of version 1.
 function readNpy(file) {
@@ -15,11 +20,20 @@ function readNpy(file) {
 
 (async () => {
   const [threads, folder, seconds] = process.argv.slice(2);
-  const session = await ort.InferenceSession.create(path.join(folder, 'model.onnx'), {
+  const task = JSON.parse(fs.readFileSync(path.join(folder, 'ort.json')));
+  const session = await ort.InferenceSession.create(path.resolve(folder, task.model), {
     intraOpNumThreads: +threads, interOpNumThreads: 1, graphOptimizationLevel: 'all'});
-  const feeds = {x: readNpy(path.join(folder, 'x_ort.npy'))};
-  const expected = readNpy(path.join(folder, 'y.npy')).data, answer = (await session.run(feeds)).y.data;
-  const error = Math.max(...expected.map((v, i) => Math.abs(v - answer[i])));
+  const tensors = files => Object.fromEntries(
+      Object.entries(files).map(([name, file]) => [name, readNpy(path.join(folder, file))]));
+  const feeds = tensors(task.inputs), answer = await session.run(feeds);
+  let error = 0;
+  for (const [name, {data}] of Object.entries(tensors(task.outputs))) {
+    if (data.length !== answer[name].data.length) throw new Error(`output ${name} has another size`);
+    data.forEach((v, i) => {
+      const off = Math.abs(Number(answer[name].data[i]) - Number(v)) / (1 + Math.abs(Number(v)));
+      error = Math.max(error, Number.isNaN(off) ? Infinity : off);
+    });
+  }
   for (let i = 0; i < 3; ++i) await session.run(feeds);
   const times = [], end = performance.now() + 1e3 * seconds;
   while (times.length < 5 || performance.now() < end) {

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rows import ROWS, TITLES, GemmRow, NetworkRow
+from rows import ROWS, TITLES, GemmRow, NetworkRow, OnnxRow
 
 END = "<!-- end -->"
 KEY = 3  # cells at the left that say what was measured
@@ -39,8 +39,8 @@ class NetworkTable:
     head = ("network", "beside", "threads", "Lathe, ms", "theirs, ms", "theirs / Lathe", "of rounds",
             "measured")
 
-    def __init__(self, train):
-        self.titles = [r.title for r in ROWS if isinstance(r, NetworkRow) and r.train == train]
+    def __init__(self, rows):
+        self.titles = [r.title for r in rows]
 
     def lines(self, measured, today):
         for c in measured:
@@ -50,8 +50,14 @@ class NetworkTable:
     def order(self, line):
         return self.titles.index(line[0]), list(TITLES.values()).index(line[1])
 
-    def summary(self, _):
-        return []
+    def summary(self, lines):
+        """What the ratios come to, beside each engine."""
+        out = []
+        for name in TITLES.values():
+            ratios = [float(line[5]) for line in lines if line[1] == name]
+            if ratios:
+                out.append(f"- beside {name}: {summed_up(ratios)}")
+        return ["\n".join(out)]
 
 
 class GemmTable:
@@ -79,11 +85,15 @@ class GemmTable:
         for threads in sorted({line[2] for line in lines}):
             for name, column in (("OpenBLAS", 5), ("oneDNN", 7)):
                 ratios = [float(line[column]) for line in lines if line[2] == threads]
-                mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-                slower = sum(r < 1 for r in ratios)
-                out.append(f"- {threads} thread{'s' if threads != '1' else ''}, beside {name}: geometric "
-                           f"mean {mean:.2f}, least {min(ratios):.2f}, below 1 in {slower} of {len(ratios)}")
+                out.append(f"- {threads} thread{'s' if threads != '1' else ''}, beside {name}: "
+                           f"{summed_up(ratios)}")
         return ["\n".join(out)]
+
+
+def summed_up(ratios):
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    return (f"geometric mean {mean:.2f}, least {min(ratios):.2f}, below 1 in "
+            f"{sum(r < 1 for r in ratios)} of {len(ratios)}")
 
 
 def milliseconds(ms):
@@ -112,13 +122,19 @@ def replace(text, name, table, lines, here):
     return before + begin + "\n\n".join(parts) + "\n" + end + after
 
 
+def table_of(row):
+    """(its name in the file, the table)"""
+    if isinstance(row, GemmRow):
+        return "gemm", GemmTable()
+    same = [r for r in ROWS if type(r) is type(row)]
+    if isinstance(row, OnnxRow):
+        return "onnx", NetworkTable(same)
+    return "training" if row.train else "inference", NetworkTable([r for r in same if r.train == row.train])
+
+
 def write(path, measured):
     if not measured:
         return
-    row = measured[0].row
-    if isinstance(row, GemmRow):
-        name, table = "gemm", GemmTable()
-    else:
-        name, table = "training" if row.train else "inference", NetworkTable(row.train)
+    name, table = table_of(measured[0].row)
     lines = list(table.lines(measured, datetime.date.today().isoformat()))
     path.write_text(replace(path.read_text(), name, table, lines, f"On {machine()}."))

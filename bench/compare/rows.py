@@ -23,6 +23,15 @@ class NetworkRow:
 
 
 @dataclass(frozen=True)
+class OnnxRow:
+    """One ONNX model as it stands, with inputs and outputs from a third engine."""
+    name: str
+    title: str
+    source: str  # in ../shared: "anchors/NAME" (written by anchors/models.py) or "onnx/models/FOLDER"
+    engines = ("ort",)
+
+
+@dataclass(frozen=True)
 class GemmRow:
     """All shapes of gemm_shapes.h, each a case of its own."""
     name: str
@@ -39,6 +48,25 @@ ROWS = (
     NetworkRow("mlp-b1", "MLP 784-512-512-10, batch 1", "mlp", 1),
     NetworkRow("mlp-b64", "MLP 784-512-512-10, batch 64", "mlp", 64),
     NetworkRow("cnn-b1", "CNN on 28x28, batch 1", "cnn", 1),
+    OnnxRow("onnx-mlp-b1", "MLP 784-512-512-10, batch 1", "anchors/mlp_b1"),
+    OnnxRow("onnx-mlp-b64", "MLP 784-512-512-10, batch 64", "anchors/mlp_b64"),
+    OnnxRow("onnx-lstm-b1", "LSTM classifier, batch 1", "anchors/lstm_b1"),
+    OnnxRow("onnx-lstm-b32", "LSTM classifier, batch 32", "anchors/lstm_b32"),
+    OnnxRow("onnx-resnet50", "ResNet-50", "anchors/resnet50"),
+    OnnxRow("onnx-mobilenetv2", "MobileNetV2", "anchors/mobilenetv2"),
+    OnnxRow("onnx-bert", "BERT-base, 128 tokens", "anchors/bert_base"),
+    OnnxRow("onnx-gpt2", "GPT-2 small, 64 tokens", "anchors/gpt2_small"),
+    OnnxRow("onnx-yolox", "YOLOX-nano", "onnx/models/yolox-nano__yolox_nano"),
+    OnnxRow("onnx-magika", "Magika", "onnx/models/magika__standard_v2_1"),
+    OnnxRow("onnx-scrfd", "SCRFD 500M", "onnx/models/face-detectors__scrfd_500m_bnkps"),
+    OnnxRow("onnx-silero", "Silero VAD 5", "onnx/models/silero-vad__silero_vad"),
+    OnnxRow("onnx-fsmn", "FSMN VAD", "onnx/models/fsmn-vad__fsmnvad-online"),
+    OnnxRow("onnx-silero-v4", "Silero VAD 4", "onnx/models/silero-vad__silero_vad_v4_20221026"),
+    OnnxRow("onnx-dtln", "DTLN, model 1", "onnx/models/dtln__model_1"),
+    OnnxRow("onnx-ultraface", "UltraFace RFB-320", "onnx/models/ultraface__version-RFB-320"),
+    OnnxRow("onnx-fastestdet", "FastestDet", "onnx/models/fastestdet__FastestDet"),
+    OnnxRow("onnx-ppocr", "PP-OCR direction classifier",
+            "onnx/models/ppocr__ch_ppocr_mobile_v2.0_cls_infer"),
     GemmRow("gemm-1t", 1),
     GemmRow("gemm-2t", 2),
 )

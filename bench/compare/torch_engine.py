@@ -93,6 +93,8 @@ def prepare(network, batch, train, folder):
         newer = {"dynamo": False} if torch.__version__ >= "2.5" else {}
         torch.onnx.export(network.answers(module).eval(), x, f"{folder}/model.onnx", opset_version=17,
                           input_names=["x"], output_names=["y"], do_constant_folding=True, **newer)
+        with open(f"{folder}/ort.json", "w") as file:
+            json.dump({"model": "model.onnx", "inputs": {"x": "x_ort.npy"}, "outputs": {"y": "y.npy"}}, file)
 
 
 def timed(run, seconds):
