@@ -1,8 +1,10 @@
 #include "backends/compile.h"
 
+#include "backends/tiered.h"
 #include "passes/pipeline.h"
 #include "passes/rebuild.h"
 #include "runtime/cpu.h"
+#include "runtime/options.h"
 
 namespace lathe {
 
@@ -10,6 +12,7 @@ CompileOptions compile_options() {
   CompileOptions o;
   o.target = detect_cpu().target;
   o.threads = thread_count();
+  o.wait_compile = lathe::options().wait_compile;
   return o;
 }
 
@@ -23,8 +26,7 @@ std::unique_ptr<Executable> make_executable(const Program& p, std::vector<Compil
   std::vector<std::shared_ptr<const void>> keep;
   for (size_t i = 0; i < kernels.size(); ++i) {
     const KernelSchedule& s = p.schedules[i];
-    KernelEntry e{kernels[i].fn, kernels[i].context, 1, 1,
-                  p.kernels[i].label + " [" + kernels[i].implementation + "]"};
+    KernelEntry e{kernels[i].fn, kernels[i].context, 1, 1, kernel_name(p.kernels[i], kernels[i])};
     if (s.parallel >= 0) {
       e.extent = p.kernels[i].par[static_cast<size_t>(s.parallel)];
       e.grain = s.grain;
@@ -37,9 +39,16 @@ std::unique_ptr<Executable> make_executable(const Program& p, std::vector<Compil
 
 std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
   const int threads = thread_count(options.threads);
+  std::shared_ptr<ThreadPool> pool =
+      options.pool ? options.pool : std::make_shared<ThreadPool>(threads);
+  if (may_tier(options)) return start_tiered(p, options, std::move(pool));
   return make_executable(
       p, select_kernels(p, options.target, options.backend, threads, options.on_fallback),
-      options.pool ? options.pool : std::make_shared<ThreadPool>(threads));
+      std::move(pool));
+}
+
+std::string kernel_name(const Kernel& k, const CompiledKernel& compiled) {
+  return k.label + " [" + compiled.implementation + "]";
 }
 
 std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options) {

@@ -16,10 +16,13 @@ struct CompileOptions {
   Backend backend = Backend::Auto;
   DimBinding dims;                   // values of the graph's symbolic dims
   std::shared_ptr<ThreadPool> pool;  // shared with other executables; null: one is made
+  // With Backend::Auto: run on LLVM's code only, not on xsimd's kernels while LLVM compiles. The results
+  // are the same bits.
+  bool wait_compile = false;
   OnFallback on_fallback;  // told which backend Auto passed over, and why; null: warn_of_fallback
 };
 
-// For this machine and environment (LATHE_ISA, LATHE_THREADS, ..).
+// For this machine and environment (LATHE_ISA, LATHE_THREADS, LATHE_WAIT_COMPILE).
 CompileOptions compile_options();
 
 // Errors: user errors of the graph (unbound dims), a backend that cannot be had.
@@ -29,5 +32,8 @@ std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptio
 // The last step alone: kernels that select_kernels gave for p, on a pool.
 std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,
                                             std::shared_ptr<ThreadPool> pool);
+
+// What profiles call a kernel: its label and what runs it.
+std::string kernel_name(const Kernel& k, const CompiledKernel& compiled);
 
 }  // namespace lathe

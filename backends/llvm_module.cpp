@@ -1,6 +1,7 @@
 #include "backends/llvm_module.h"
 
 #include <dlfcn.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <mutex>
@@ -44,7 +45,6 @@ std::vector<fs::path> candidates(const std::string& module_path) {
 
 Result<const LlvmTable*> load(const std::string& module_path) {
 #ifndef LATHE_LLVM_BUILT_MODULE
-  (void)&candidates;
   if (module_path.empty()) return failure("this Lathe was built without LLVM (-DLATHE_LLVM=OFF)");
 #endif
   std::string tried;
@@ -77,10 +77,18 @@ Result<LlvmBackend*> LlvmBackend::open(const std::string& module_path) {
   return &backend;
 }
 
-Result<std::vector<CompiledKernel>> LlvmBackend::compile(std::span<const KernelJob> jobs,
-                                                         const Target& target,
-                                                         const LlvmOptions& options) {
-  return table_->compile(jobs, target, options);
+std::string LlvmBackend::build_identity() {
+  for (const fs::path& path : candidates("")) {
+    struct stat file{};
+    if (stat(path.c_str(), &file) == 0)
+      return fmt::format("module {} {}.{}", file.st_size, file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+  }
+  return "";
+}
+
+std::unique_ptr<KernelCompiler> LlvmBackend::compiler(const Target& target,
+                                                      const LlvmOptions& options) {
+  return table_->compiler(target, options);
 }
 
 Result<std::string> LlvmBackend::emit(std::span<const KernelJob> jobs, const Target& target,

@@ -2,12 +2,15 @@
 // (loading LLVM costs 20 ms and 130 MB) and passes jobs to it. No LLVM headers here.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "backends/backend.h"
+#include "backends/kernel_code.h"
 #include "ir/base/error.h"
+#include "ir/base/target.h"
+#include "ir/kernel.h"
 
 namespace lathe {
 
@@ -24,9 +27,6 @@ struct KernelJob {
 enum class EmitKind : uint8_t { object, assembly, llvm };
 
 struct LlvmOptions {
-  int threads = 1;                  // that compile
-  std::string cache_dir = "";       // keeps compiled objects; empty: none
-  int64_t cache_limit = 256 << 20;  // bytes; the longest unused go first
   // For tests on lesser machines: code shaped for the target but using these instructions only;
   // scalar: the target's.
   Isa instructions = Isa::scalar;
@@ -39,6 +39,14 @@ struct CpuTarget {
   Target target;
 };
 
+// Compiles kernels, one at a time.
+class KernelCompiler {
+ public:
+  virtual ~KernelCompiler() = default;
+  // A failure means that the kernel or the target is not supported.
+  virtual Result<KernelCode> compile(const KernelJob& job) = 0;
+};
+
 class LlvmBackend {
  public:
   // Loads the module once a process; thread-safe. It is the file LATHE_LLVM_SO where that is set,
@@ -46,11 +54,12 @@ class LlvmBackend {
   // ../lib, and where it was built. The failure names the places.
   static Result<LlvmBackend*> open(const std::string& module_path = "");
 
-  // Machine code for this process, one result a job, in order; equal kernels with equal schedules
-  // are compiled once. Precondition: `target` is not above
-  // what this machine has. A failure means that a kernel or the target is not supported.
-  Result<std::vector<CompiledKernel>> compile(std::span<const KernelJob> jobs, const Target& target,
-                                              const LlvmOptions& options = {});
+  // The size and time of the file that open() would load: what compiled code depends on besides its
+  // kernel and target. Empty where there is none.
+  static std::string build_identity();
+
+  // For x86-64. backends/native.h is the way to code that runs in this process.
+  std::unique_ptr<KernelCompiler> compiler(const Target& target, const LlvmOptions& options = {});
 
   // One relocatable, position independent object without undefined symbols (or its text as
   // assembly or LLVM IR) that defines every job's symbol with the signature KernelFn.

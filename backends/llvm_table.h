@@ -2,11 +2,10 @@
 // C++ types may cross; `version` catches a stale module.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "backends/backend.h"
 #include "backends/llvm_module.h"
 #include "ir/base/error.h"
 
@@ -21,8 +20,7 @@ inline constexpr const char* kLlvmTableSymbol = "lathe_llvm_table";
 struct LlvmTable {
   int version;
   const char* llvm_version;
-  Result<std::vector<CompiledKernel>> (*compile)(std::span<const KernelJob>, const Target&,
-                                                 const LlvmOptions&);
+  std::unique_ptr<KernelCompiler> (*compiler)(const Target&, const LlvmOptions&);
   Result<std::string> (*emit)(std::span<const KernelJob>, const Target&, EmitKind,
                               const LlvmOptions&);
   Result<CpuTarget> (*find_cpu)(const std::string& triple, const std::string& cpu);

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdio>
 
-#include "backends/llvm_module.h"
+#include "backends/native.h"
 #include "backends/reference/interpreter.h"
 #include "backends/simd/simd.h"
 #include "runtime/options.h"
@@ -13,22 +13,6 @@ namespace lathe {
 namespace {
 
 constexpr std::string_view kNames[] = {"auto", "llvm", "simd", "interpreter"};
-
-void explain(const std::string& message) {
-  if (options().explains("dispatch")) fmt::print(stderr, "dispatch: {}\n", message);
-}
-
-Result<std::vector<CompiledKernel>> with_llvm(const Program& p, const Target& target, int threads) {
-  Result<LlvmBackend*> llvm = LlvmBackend::open();
-  if (!llvm) return Failure{llvm.error()};
-  std::vector<KernelJob> jobs;
-  for (size_t i = 0; i < p.kernels.size(); ++i)
-    jobs.push_back({&p.kernels[i], p.schedules[i], fmt::format("kernel{}", i)});
-  LlvmOptions llvm_options;
-  llvm_options.threads = threads;
-  llvm_options.cache_dir = options().cache_dir;
-  return (*llvm)->compile(jobs, target, llvm_options);
-}
 
 CompiledKernel with_simd(const Kernel& k, const KernelSchedule& s, const Target& target,
                          const OnFallback& on_fallback) {
@@ -39,6 +23,10 @@ CompiledKernel with_simd(const Kernel& k, const KernelSchedule& s, const Target&
 }
 
 }  // namespace
+
+void explain_dispatch(const std::string& message) {
+  if (options().explains("dispatch")) fmt::print(stderr, "dispatch: {}\n", message);
+}
 
 std::optional<Backend> parse_backend(std::string_view text) {
   for (size_t i = 0; i < std::size(kNames); ++i)
@@ -62,10 +50,11 @@ std::vector<CompiledKernel> select_kernels(const Program& p, const Target& targe
                                            int threads, const OnFallback& on_fallback) {
   const OnFallback tell = on_fallback ? on_fallback : warn_of_fallback;
   if (backend == Backend::Auto || backend == Backend::Llvm) {
-    auto compiled = with_llvm(p, target, threads);
+    auto compiled =
+        compile_native(kernel_jobs(p.kernels, p.schedules), target, native_options(threads));
     if (compiled) {
       for (size_t i = 0; i < p.kernels.size(); ++i)
-        explain(fmt::format("{}: {}", p.kernels[i].label, (*compiled)[i].implementation));
+        explain_dispatch(fmt::format("{}: {}", p.kernels[i].label, (*compiled)[i].implementation));
       return *std::move(compiled);
     }
     if (backend == Backend::Llvm) fail("the llvm backend cannot be used: {}", compiled.error());
@@ -77,7 +66,7 @@ std::vector<CompiledKernel> select_kernels(const Program& p, const Target& targe
     const KernelSchedule& s = p.schedules[i];
     out.push_back(backend == Backend::Interpreter ? interpret_kernel(k, s, target).value()
                                                   : with_simd(k, s, target, tell));
-    explain(fmt::format("{}: {}", k.label, out.back().implementation));
+    explain_dispatch(fmt::format("{}: {}", k.label, out.back().implementation));
   }
   return out;
 }

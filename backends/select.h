@@ -26,6 +26,9 @@ using OnFallback = std::function<void(const Fallback&)>;
 // One line on stderr with the reason and what to do; once a process for each backend passed over.
 void warn_of_fallback(const Fallback& fallback);
 
+// On stderr, where LATHE_VERBOSE lists "dispatch".
+void explain_dispatch(const std::string& message);
+
 // One compiled kernel for each of the program's. Auto tries LLVM, then xsimd, then the interpreter,
 // and tells `on_fallback` (null: warn_of_fallback) why one was passed over; a backend asked for by
 // name that cannot be had is a user error with its reason. LATHE_VERBOSE=dispatch says on stderr

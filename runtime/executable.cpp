@@ -119,8 +119,26 @@ void Executable::execute(const std::vector<Step>& steps) {
   }
 }
 
+void Executable::look_for_kernels(bool wait) {
+  if (!ready_) return;
+  std::optional<std::vector<KernelFunction>> functions = ready_(wait);
+  if (!functions) return;
+  ready_ = nullptr;
+  if (functions->empty()) return;
+  LATHE_ASSERT(functions->size() == kernels_.size());
+  keep_.clear();
+  for (size_t i = 0; i < kernels_.size(); ++i) {
+    KernelFunction& f = (*functions)[i];
+    kernels_[i].fn = f.fn;
+    kernels_[i].context = f.context;
+    kernels_[i].name = std::move(f.name);
+    keep_.push_back(std::move(f.keep));
+  }
+}
+
 void Executable::run(std::span<void* const> inputs, std::span<void* const> outputs) {
   LATHE_ASSERT(inputs.size() == plan_.inputs.size() && outputs.size() == plan_.outputs.size());
+  look_for_kernels(false);
   for (size_t i = 0; i < inputs.size(); ++i)
     base_[static_cast<size_t>(plan_.inputs[i].buffer)] = static_cast<std::byte*>(inputs[i]);
   for (size_t i = 0; i < outputs.size(); ++i)
@@ -158,6 +176,7 @@ void Executable::profile(bool on) {
   profiling_ = on;
   times_.clear();
   if (!on) return;
+  wait_for_kernels();
   for (const KernelEntry& k : kernels_)
     times_.push_back({static_cast<int>(times_.size()), k.name, 0, 0});
 }

@@ -1,7 +1,9 @@
 // A compiled program, ready to run: the plan, one function per kernel, and an arena.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,6 +21,18 @@ struct KernelEntry {
   int64_t grain = 1;
   std::string name;  // label and implementation, for profiles
 };
+
+// Does what a kernel's own function does, to the bit.
+struct KernelFunction {
+  KernelFn fn = nullptr;
+  const void* context = nullptr;
+  std::string name;  // as in KernelEntry
+  std::shared_ptr<const void> keep;
+};
+
+// Functions in place of all kernels' own, once they are there; empty where they never will be. With
+// `wait` it returns only then.
+using ReplaceKernels = std::function<std::optional<std::vector<KernelFunction>>(bool wait)>;
 
 // One run at a time; several Executables may run at once. Shares the pool with others.
 class Executable {
@@ -43,7 +57,13 @@ class Executable {
   // must be writable tensors; their outputs are returned as the same storage.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs);
 
-  // Seconds spent in each kernel over all runs since `profile(true)`, the slowest first.
+  // `ready` is asked at the start of every run until it has answered.
+  void replace_kernels(ReplaceKernels ready) { ready_ = std::move(ready); }
+  // Until the kernels are those that the executable will keep.
+  void wait_for_kernels() { look_for_kernels(true); }
+
+  // Seconds spent in each kernel over all runs since `profile(true)`, which waits for kernels on their
+  // way; the slowest first.
   void profile(bool on);
   struct KernelTime {
     int kernel = 0;
@@ -54,6 +74,7 @@ class Executable {
   std::vector<KernelTime> times() const;
 
  private:
+  void look_for_kernels(bool wait);
   void execute(const std::vector<Step>& steps);
   void call(const Step& step);
   std::byte* address(const BufferRef& ref) const;
@@ -61,6 +82,7 @@ class Executable {
   Plan plan_;
   std::vector<KernelEntry> kernels_;
   std::vector<std::shared_ptr<const void>> keep_;
+  ReplaceKernels ready_;  // null where there is nothing to wait for
   std::shared_ptr<ThreadPool> pool_;
   std::shared_ptr<std::byte> arena_;
   std::vector<std::byte*> base_;    // by buffer, for the current run

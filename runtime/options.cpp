@@ -60,6 +60,7 @@ Options read_options(ReadVariable read) {
   result.verbose = value_of(read, "LATHE_VERBOSE");
   result.cache_dir = cache_dir(read);
   result.llvm_module = value_of(read, "LATHE_LLVM_SO");
+  result.wait_compile = !value_of(read, "LATHE_WAIT_COMPILE").empty();
   result.no_color = !value_of(read, "NO_COLOR").empty();
   return result;
 }

@@ -6,6 +6,7 @@
 //   LATHE_VERBOSE    topics to explain on stderr, separated by commas: "dispatch,passes"
 //   LATHE_CACHE_DIR  where compiled objects are kept; set but empty: nowhere
 //                    (default: $XDG_CACHE_HOME/lathe, else $HOME/.cache/lathe)
+//   LATHE_WAIT_COMPILE  set and not empty: run compiled code only, not other kernels while it compiles
 //   LATHE_LLVM_SO    the file of the LLVM backend (default: found beside the program)
 //   NO_COLOR         set and not empty: no colours and no moving progress bars
 #pragma once
@@ -21,6 +22,7 @@ struct Options {
   std::string verbose;      // LATHE_VERBOSE as given
   std::string cache_dir;    // empty: keep no objects on disk
   std::string llvm_module;  // LATHE_LLVM_SO; empty: not set
+  bool wait_compile = false;
   bool no_color = false;
 
   // Whether LATHE_VERBOSE lists `topic`.

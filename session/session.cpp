@@ -210,6 +210,18 @@ void Session::evict() {
   }
 }
 
+void Session::wait_for_kernels() {
+  const std::function<void(const std::map<std::string, std::unique_ptr<Node>>&)> wait =
+      [&](const auto& nodes) {
+        for (const auto& [key, node] : nodes) {
+          if (node->executable) node->executable->wait_for_kernels();
+          wait(node->next);
+        }
+      };
+  wait(main_->roots);
+  for (const auto& [key, tree] : trees_) wait(tree->roots);
+}
+
 void Session::execute(Node& node, std::vector<HostTensor>& slots) {
   const Stage& stage = node.stage;
   ++report_.stages;

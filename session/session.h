@@ -35,6 +35,9 @@ class Session {
   // time.
   std::vector<onnx::Value> run(const std::vector<std::pair<std::string, onnx::Value>>& inputs);
 
+  // Until the kernels of all stages kept are those that they will keep (CompileOptions::wait_compile).
+  void wait_for_kernels();
+
   struct Counts {
     size_t kept = 0;       // stages compiled and kept
     int64_t compiled = 0;  // since the beginning

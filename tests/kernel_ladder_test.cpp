@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "backends/llvm_module.h"
+#include "backends/native.h"
 #include "backends/reference/interpreter.h"
 #include "backends/simd/simd.h"
 #include "ir/kernel_text.h"
@@ -29,7 +29,7 @@ struct Rung {
 
 Result<CompiledKernel> llvm_kernel(const Kernel& k, const KernelSchedule& s, const Target& t) {
   const KernelJob job{&k, s, "kernel"};
-  auto compiled = std::move(LlvmBackend::open()).value()->compile({&job, 1}, t);
+  auto compiled = compile_native({&job, 1}, t);
   if (!compiled) return Failure{compiled.error()};
   return std::move(compiled->front());
 }

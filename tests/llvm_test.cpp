@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "backends/llvm_module.h"
+#include "backends/native.h"
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
 #include "runtime/cpu.h"
@@ -28,7 +28,7 @@ LlvmBackend* backend() {
 struct Row {
   const char* name;
   Target target;
-  LlvmOptions options;
+  NativeOptions options;
   bool exact;  // FMA instructions: the interpreter's bits
 };
 
@@ -39,7 +39,7 @@ std::vector<Row> rows() {
   if (native >= Isa::avx2) {
     out.push_back({"avx2", {.isa = Isa::avx2}, {}, true});
     out.push_back(
-        {"avx512 shapes on avx2", {.isa = Isa::avx512}, {.instructions = Isa::avx2}, true});
+        {"avx512 shapes on avx2", {.isa = Isa::avx512}, {.llvm = {.instructions = Isa::avx2}}, true});
   }
   if (native >= Isa::sse42) out.push_back({"sse42", {.isa = Isa::sse42}, {}, false});
   return out;
@@ -58,7 +58,7 @@ void compare(const Row& row, const std::vector<KernelCase>& cases) {
   std::vector<KernelJob> jobs;
   for (size_t i = 0; i < cases.size(); ++i)
     jobs.push_back({&cases[i].kernel, cases[i].schedule, fmt::format("k{}", i)});
-  const auto compiled = backend()->compile(jobs, row.target, row.options);
+  const auto compiled = compile_native(jobs, row.target, row.options);
   REQUIRE_MESSAGE(compiled.ok(), compiled.error());
   for (size_t i = 0; i < cases.size(); ++i) {
     const KernelCase& c = cases[i];
@@ -166,14 +166,14 @@ TEST_CASE("compiling on several threads gives every kernel its own code") {
   if (row.exact) compare(row, cases);
 }
 
-TEST_CASE("equal kernels are compiled once, and once only while the object cache keeps them") {
+TEST_CASE("equal kernels are compiled once, and once only while the cache keeps them") {
   if (!backend()) return;
   const testing::ScratchFolder dir;
   const Kernel k = gemm_kernel({.m = 16, .n = 16, .k = 16}),
                other = gemm_kernel({.m = 2, .n = 16, .k = 16});
   const std::vector<KernelJob> jobs = {
       {&k, {.vector = 1}, "a"}, {&other, {}, "b"}, {&k, {.vector = 1}, "c"}};
-  const LlvmOptions options{.threads = 2, .cache_dir = dir.path("cache")};
+  const NativeOptions options{.threads = 2, .cache_dir = dir.path("cache")};
   const auto files = [&] {
     std::vector<std::filesystem::path> out;
     for (const auto& e : std::filesystem::directory_iterator(options.cache_dir))
@@ -181,14 +181,14 @@ TEST_CASE("equal kernels are compiled once, and once only while the object cache
     return out;
   };
   const Target target = detect_cpu().target;
-  const auto first = backend()->compile(jobs, target, options);
+  const auto first = compile_native(jobs, target, options);
   REQUIRE_MESSAGE(first.ok(), first.error());
   const bool shared = (*first)[0].fn == (*first)[2].fn, apart = (*first)[0].fn != (*first)[1].fn;
   CHECK(shared);
   CHECK(apart);
   CHECK(files().size() == 2);
 
-  const auto again = backend()->compile(jobs, target, options);
+  const auto again = compile_native(jobs, target, options);
   REQUIRE(again.ok());
   CHECK((*again)[0].implementation == (*first)[0].implementation);
 
@@ -198,14 +198,32 @@ TEST_CASE("equal kernels are compiled once, and once only while the object cache
       f.seekp(-200, std::ios::end);
       f.put('!');
     }
-    CHECK(backend()->compile(jobs, target, options).ok());
+    CHECK(compile_native(jobs, target, options).ok());
+  }
+  SUBCASE("what the cache keeps runs without LLVM, and gives the same answers") {
+    const NativeKernels kept(jobs, target, options);
+    CHECK(kept.complete());
+    const auto mapped = kept.map();
+    REQUIRE(mapped.ok());
+    for (size_t i = 0; i < 2; ++i) {
+      std::vector<Tensor> tensors, again_tensors;
+      for (const Operand& o : jobs[i].kernel->operands) {
+        tensors.push_back(Tensor::zeros(o.dtype, {o.size}));
+        for (int64_t e = 0; e < o.size; ++e) tensors.back().set(e, static_cast<double>(e % 7) - 3);
+      }
+      again_tensors = clone_all(tensors);
+      run_kernel((*first)[i], *jobs[i].kernel, jobs[i].schedule, tensors);
+      run_kernel((*mapped)[i], *jobs[i].kernel, jobs[i].schedule, again_tensors);
+      for (size_t o = 0; o < tensors.size(); ++o)
+        CHECK(first_difference(tensors[o], again_tensors[o]) == -1);
+    }
   }
   SUBCASE("the cache stays below its limit") {
-    LlvmOptions small = options;
+    NativeOptions small = options;
     small.cache_limit = 1;
     const Kernel third = gemm_kernel({.m = 3, .n = 16, .k = 16});
     const KernelJob job{&third, {}, "d"};
-    CHECK(backend()->compile({&job, 1}, target, small).ok());
+    CHECK(compile_native({&job, 1}, target, small).ok());
     CHECK(files().empty());
   }
 }
@@ -226,7 +244,7 @@ TEST_CASE("a target without SSE4.2 is refused with a reason") {
   if (!backend()) return;
   const Kernel k = gemm_kernel({.m = 4, .n = 4, .k = 4});
   const KernelJob job{&k, {}, "k"};
-  const auto compiled = backend()->compile({&job, 1}, Target{});
+  const auto compiled = compile_native({&job, 1}, Target{});
   REQUIRE(!compiled.ok());
   CHECK(compiled.error() == "k: the LLVM backend needs SSE4.2");
 }

@@ -28,6 +28,10 @@ const GraphInput& tokens_input(const Graph& g, const std::string& place) {
 StepFamily::StepFamily(Graph graph, std::string batch, CompileOptions options)
     : graph_(std::move(graph)), batch_(std::move(batch)), options_(std::move(options)) {}
 
+StepFamily::~StepFamily() {
+  for (const auto& [batch, executable] : executables_) executable->wait_for_kernels();
+}
+
 Executable& StepFamily::of_size(int64_t batch) {
   std::unique_ptr<Executable>& slot = executables_[batch];
   if (!slot) {

@@ -19,6 +19,9 @@ class StepFamily {
  public:
   // `batch` is the graph's symbol for the number of examples; `options.dims` binds all others.
   StepFamily(Graph graph, std::string batch, CompileOptions options);
+  StepFamily(StepFamily&&) = default;
+  // Waits for kernels on their way, so that the next process finds them in the cache.
+  ~StepFamily();
   Executable& of_size(int64_t batch);
   train::StepOfSize function() {
     return [this](int64_t batch) -> Executable& { return of_size(batch); };

@@ -52,11 +52,18 @@ void add_compute_options(OptionList& options, Compute& compute, bool reference) 
   options.add("--backend", compute.backend, "What runs the kernels").one_of(names).show_default();
 }
 
+void add_wait_option(OptionList& options, Compute& compute) {
+  compute.wait_compile = false;
+  options.flag("--wait-compile", compute.wait_compile,
+               "Compile first, instead of beginning on the portable kernels meanwhile");
+}
+
 CompileOptions compile_options(const Compute& compute, const DimBinding& dims) {
   CompileOptions o = lathe::compile_options();
   if (compute.threads > 0) o.threads = compute.threads;
   o.backend = parse_backend(compute.backend).value();
   o.dims = dims;
+  o.wait_compile |= compute.wait_compile;
   return o;
 }
 
@@ -79,8 +86,8 @@ Tensor converted(const Tensor& t, DType dtype) {
   return out;
 }
 
-std::vector<NamedTensor> run_model(ModelFile file, Feeds feeds, const Compute& compute,
-                                   const DimBinding& given) {
+void run_model(ModelFile file, Feeds feeds, const Compute& compute, const DimBinding& given,
+               const Answer& answer) {
   check_feeds(file, feeds);
   check_weights(file.model);
   DimBinding dims = given;
@@ -99,13 +106,14 @@ std::vector<NamedTensor> run_model(ModelFile file, Feeds feeds, const Compute& c
     const std::vector<Tensor> results =
         evaluate_reference(bind_dims(g, dims), file.model.weights, feeds);
     for (size_t i = 0; i < results.size(); ++i) add(g.outputs()[i].name, results[i]);
-    return out;
+    return answer(out);
   }
   const auto executable = compile(freeze(file.model), compile_options(compute, dims));
   file.model = Model();  // the executable has the weights in its own form
   const std::vector<Tensor> results = executable->run(arguments(executable->inputs(), {}, feeds));
   for (size_t i = 0; i < results.size(); ++i) add(executable->outputs()[i].name, results[i]);
-  return out;
+  answer(out);
+  executable->wait_for_kernels();
 }
 
 }  // namespace lathe::tools

@@ -1,6 +1,7 @@
 // Evaluating models on the backend that the command line names.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -14,10 +15,14 @@ namespace lathe::tools {
 struct Compute {
   int threads = 0;  // 0: as many as the process may use
   std::string backend = "auto";
+  bool wait_compile = true;  // see CompileOptions
 };
 
 // --threads and --backend; with `reference`, "eval" (the graph in double, without kernels) too.
 void add_compute_options(OptionList& options, Compute& compute, bool reference = false);
+
+// --wait-compile, for verbs that do not measure: without it they begin on xsimd's kernels.
+void add_wait_option(OptionList& options, Compute& compute);
 
 // Precondition: the backend is not "eval".
 CompileOptions compile_options(const Compute& compute, const DimBinding& dims = {});
@@ -31,10 +36,13 @@ std::vector<Tensor> arguments(const std::vector<Port>& ports, const Feeds& weigh
 // t as elements of another type, as Tensor::set converts.
 Tensor converted(const Tensor& t, DType dtype);
 
-// One evaluation: the model's outputs by name. `feeds` holds every data input; they are converted
+// Is told results as soon as there are any; what was begun for later runs is finished afterwards.
+using Answer = std::function<void(const std::vector<NamedTensor>&)>;
+
+// One evaluation: `answer` is told the model's outputs by name. `feeds` holds every data input; they are converted
 // to the inputs' dtypes, and free dims follow from their shapes. Errors: a missing or unknown feed,
 // a shape other than the input's.
-std::vector<NamedTensor> run_model(ModelFile file, Feeds feeds, const Compute& compute,
-                                   const DimBinding& given = {});
+void run_model(ModelFile file, Feeds feeds, const Compute& compute, const DimBinding& given,
+               const Answer& answer);
 
 }  // namespace lathe::tools

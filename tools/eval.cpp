@@ -58,6 +58,7 @@ Action setup(OptionList& options) {
   options.add("--limit", o->limit, "Score the first N texts only")
       .in_range(int64_t{1}, int64_t{1} << 40);
   add_compute_options(options, o->compute);
+  add_wait_option(options, o->compute);
   options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }

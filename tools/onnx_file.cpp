@@ -97,12 +97,12 @@ OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
   return inputs;
 }
 
-std::vector<NamedTensor> run_onnx(const std::string& path, const Feeds& feeds,
-                                  std::optional<uint64_t> random, const DimBinding& dims,
-                                  const Compute& compute) {
+void run_onnx(const std::string& path, const Feeds& feeds, std::optional<uint64_t> random,
+              const DimBinding& dims, const Compute& compute, const Answer& answer) {
   const auto model = onnx::read_model(path);
   Session session(model, session_options(compute));
-  return flattened(*model->graph, session.run(onnx_inputs(*model, feeds, random, dims)));
+  answer(flattened(*model->graph, session.run(onnx_inputs(*model, feeds, random, dims))));
+  session.wait_for_kernels();
 }
 
 }  // namespace lathe::tools

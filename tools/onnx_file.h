@@ -26,8 +26,7 @@ OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
                        std::optional<uint64_t> random, const DimBinding& dims);
 
 // One run from .npy inputs; with a seed the others are random.
-std::vector<NamedTensor> run_onnx(const std::string& path, const Feeds& feeds,
-                                  std::optional<uint64_t> random, const DimBinding& dims,
-                                  const Compute& compute);
+void run_onnx(const std::string& path, const Feeds& feeds, std::optional<uint64_t> random,
+              const DimBinding& dims, const Compute& compute, const Answer& answer);
 
 }  // namespace lathe::tools

@@ -1,4 +1,5 @@
 // lathe predict: a classifier's answers to texts.
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli.h"
@@ -40,7 +41,8 @@ std::string label_of(const TextModel& model, int id) {
 
 int run(const Options& o) {
   const TextModel model = load_text_model(o.model, o.text);
-  const Tensor answers = ask(model, o.texts, o.compute);
+  StepFamily steps = answer_steps(model, o.compute);
+  const Tensor answers = ask(model, o.texts, steps);
   nlohmann::ordered_json json = {{"answers", nlohmann::ordered_json::array()}};
   for (int64_t row = 0; row < answers.dims()[0]; ++row) {
     const Answer answer = answer_of(answers, row);
@@ -53,6 +55,7 @@ int run(const Options& o) {
   }
   if (o.json)
     fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  std::fflush(stdout);  // before what was begun for later runs is finished
   return kDone;
 }
 
@@ -62,6 +65,7 @@ Action setup(OptionList& options) {
   options.add("TEXT", o->texts, "Texts to answer, a line of label and probability for each")
       .required();
   add_compute_options(options, o->compute);
+  add_wait_option(options, o->compute);
   options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }

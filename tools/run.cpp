@@ -1,5 +1,6 @@
 // lathe run: one evaluation.
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "ir/base/philox.h"
@@ -35,20 +36,19 @@ nlohmann::json values_json(const Tensor& t) {
   return {{"type", t.type_text()}, {"first", values}};
 }
 
-std::vector<NamedTensor> evaluate_once(const Options& o, Feeds feeds) {
+void evaluate_once(const Options& o, Feeds feeds, const Answer& answer) {
   const DimBinding dims = parse_dims(o.dims);
   if (is_onnx(o.model)) {
     if (!o.weights.empty()) fail_unsupported("{}: --weights with an ONNX model", o.model);
-    return run_onnx(o.model, feeds, o.random, dims, o.compute);
+    return run_onnx(o.model, feeds, o.random, dims, o.compute, answer);
   }
   ModelFile file = load_model(o.model);
   if (!o.weights.empty()) replace_weights(file, o.weights);
   if (o.random) add_random_feeds(file, dims, *o.random, feeds);
-  return run_model(std::move(file), std::move(feeds), o.compute, dims);
+  run_model(std::move(file), std::move(feeds), o.compute, dims, answer);
 }
 
-int run(const Options& o) {
-  const std::vector<NamedTensor> outputs = evaluate_once(o, read_feeds(o.inputs));
+void show(const Options& o, const std::vector<NamedTensor>& outputs) {
   if (!o.out.empty()) write_npz(o.out, outputs);
   nlohmann::ordered_json json = {{"outputs", nlohmann::ordered_json::object()}};
   for (const NamedTensor& t : outputs) {
@@ -56,6 +56,11 @@ int run(const Options& o) {
     else fmt::print("{} {} {}\n", t.name, t.tensor.type_text(), values_text(t.tensor));
   }
   if (o.json) fmt::print("{}\n", json.dump());
+  std::fflush(stdout);
+}
+
+int run(const Options& o) {
+  evaluate_once(o, read_feeds(o.inputs), [&](const auto& outputs) { show(o, outputs); });
   return kDone;
 }
 
@@ -69,6 +74,7 @@ Action setup(OptionList& options) {
   options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
   options.add("-o,--output", o->out, "Where all outputs are written").called("OUT.npz");
   add_compute_options(options, o->compute, true);
+  add_wait_option(options, o->compute);
   options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }

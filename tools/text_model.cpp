@@ -151,10 +151,12 @@ data::LabelMap labels_for(const TextModel& model, const data::LabelledTexts& tex
   return found;
 }
 
-Tensor ask(const TextModel& m, std::span<const std::string> texts, const Compute& compute) {
+StepFamily answer_steps(const TextModel& m, const Compute& compute) {
+  return {freeze(m.file.model), m.signature.batch, shared_options(compute, m.signature.length)};
+}
+
+Tensor ask(const TextModel& m, std::span<const std::string> texts, StepFamily& steps) {
   const GraphInput input = data_inputs(m.file.model.graph).at(0);
-  StepFamily family(freeze(m.file.model), m.signature.batch,
-                    shared_options(compute, m.signature.length));
   Tensor answers;
   for (size_t begin = 0; begin < texts.size(); begin += static_cast<size_t>(m.batch)) {
     const auto part =
@@ -162,7 +164,7 @@ Tensor ask(const TextModel& m, std::span<const std::string> texts, const Compute
     std::vector<std::vector<int32_t>> tokens;
     for (const std::string& text : part) tokens.push_back(m.encode(text));
     const Tensor batch = data::pad_sequences(tokens, m.text.maxlen, m.text.pad);
-    Executable& executable = family.of_size(std::ssize(tokens));
+    Executable& executable = steps.of_size(std::ssize(tokens));
     const Tensor rows = executable.run({converted(batch, input.type.dtype)})[0];
     const int64_t row_bytes = rows.bytes() / rows.dims()[0];
     if (begin == 0) answers = Tensor::empty(rows.dtype(), {std::ssize(texts), rows.dims().at(1)});

@@ -43,7 +43,10 @@ TextModel load_text_model(const std::string& path, const TextArguments& argument
 // model's classes are a user error.
 data::LabelMap labels_for(const TextModel& model, const data::LabelledTexts& texts);
 
+StepFamily answer_steps(const TextModel& model, const Compute& compute);
+
 // The first output, [texts, columns]. A text's answer does not depend on those asked beside it.
-Tensor ask(const TextModel& model, std::span<const std::string> texts, const Compute& compute);
+// `steps` are answer_steps of the model.
+Tensor ask(const TextModel& model, std::span<const std::string> texts, StepFamily& steps);
 
 }  // namespace lathe::tools

@@ -189,6 +189,7 @@ Action setup(OptionList& options) {
       .one_of(objective_names());
   options.flag("--resume", a->resume, "Go on after the last epoch of the run in RUN");
   add_compute_options(options, a->compute);
+  add_wait_option(options, a->compute);
   options.flag("--json", a->json, "One JSON object instead of the last line");
   return [a] { return run(*a); };
 }

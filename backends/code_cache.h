@@ -1,4 +1,4 @@
-// Compiled objects on disk, one file a kernel, found again by everything that determines them.
+// Compiled kernels on disk, one file each, found again by everything that determines them.
 //
 // An entry carries its whole identity and a checksum; one that does not match in every byte counts
 // as missing and is written anew. Files appear by rename, so a reader never sees half of one. A
@@ -10,22 +10,19 @@
 #include <optional>
 #include <string>
 
-namespace lathe::codegen {
+#include "backends/kernel_code.h"
 
-struct CachedObject {
-  std::string method;  // as emit_kernel gave it
-  std::string object;
-};
+namespace lathe {
 
-class ObjectCache {
+class CodeCache {
  public:
   // An empty directory name: nothing is found and nothing kept. `limit` in bytes.
-  ObjectCache(std::filesystem::path directory, int64_t limit)
+  CodeCache(std::filesystem::path directory, int64_t limit)
       : directory_(std::move(directory)), limit_(limit) {}
 
   // `identity` is the kernel's and schedule's text, the features, and the versions. Thread-safe.
-  std::optional<CachedObject> find(const std::string& identity) const;
-  void keep(const std::string& identity, const CachedObject& entry) const;
+  std::optional<KernelCode> find(const std::string& identity) const;
+  void keep(const std::string& identity, const KernelCode& code) const;
   // Removes the oldest entries until what is left fits the limit. Looks through the directory only
   // at the process's first call and once it has kept a sixteenth of the limit since the last, for
   // that takes longer than compiling a small model once there are thousands of entries.
@@ -38,4 +35,4 @@ class ObjectCache {
   int64_t limit_;
 };
 
-}  // namespace lathe::codegen
+}  // namespace lathe
