@@ -1,5 +1,5 @@
-// Blocks:  for rows [m0, m0 + block): copy A if its layout is bad for broadcasts
-//            for columns [n0, n0 + chunk):
+// Blocks:  for rows [m0, m0 + block): copy A if its layout is bad for broadcasts, or has gaps
+//            for panels, columns [n0, n0 + chunk):
 //              for k in steps of at most kLongestK; for panels of B, one register tile wide:
 //                copy the panel; for register tiles down the rows: multiply
 //              finish the chunk row by row
@@ -23,10 +23,12 @@ constexpr int64_t kLongestK = 4096, kBlockedK = 2048;
 constexpr int64_t kChunk = 256;             // columns finished together, at most
 constexpr int64_t kRowChunk = 2048;         // of a single row, whose sums stay in L1
 constexpr int64_t kBlockFloats = 32 << 10;  // of sums
+constexpr int64_t kCopyFloats = 128 << 10;  // of A
 constexpr int64_t kRowsWorthPacking = 8;    // register tiles of rows
 
 int64_t k_offset(const Matrix& x, int64_t k) {
-  return x.k_offsets.empty() ? k * x.step : x.k_offsets[static_cast<size_t>(k)];
+  if (x.runs.empty()) return k * x.step;
+  return x.runs[static_cast<size_t>(k / x.run)] + k % x.run * x.step;
 }
 
 // to[k][0..width) from four columns and four k at a time; B is contiguous along k.
@@ -57,7 +59,7 @@ void pack_transposed(float* to, const float* b, int64_t along, int64_t columns, 
 void pack_panel(float* to, const float* b, const Matrix& x, int64_t columns, int64_t k0, int64_t k,
                 int64_t width) {
   if (columns < width) std::memset(to, 0, static_cast<size_t>(k * width) * sizeof(float));
-  if (x.step == 1 && x.k_offsets.empty() && x.along != 1) {
+  if (x.step == 1 && x.runs.empty() && x.along != 1) {
     pack_transposed(to, b + k0, x.along, columns, k, width);
     return;
   }
@@ -90,15 +92,20 @@ class Multiply {
       : x_(x), run_(x.plan, args), args_(args), width_(x.table->gemm_width) {
     finish_ = chunk_ = std::min(kChunk, x.plan.tile);
     const int64_t most = x.table->gemm_rows;
-    block_ = std::max<int64_t>(kBlockFloats / chunk_ / most, 1) * most;
+    block_ = std::clamp<int64_t>(std::min(kBlockFloats / chunk_, kCopyFloats / x.k), most, 1 << 20) /
+             most * most;
     k_block_ = x.k <= kLongestK ? x.k : kBlockedK;
+    guard_origins_.resize(x.guards.size());
+    varies_within_runs_ =
+        std::ranges::any_of(x.guards, [](const RowGuard& g) { return g.step != 0; });
     run_.start();
   }
 
   void range(const int64_t* low, const int64_t* high) {
     low_ = low, high_ = high;
     const int64_t rows = x_.m >= 0 ? high[x_.m] - low[x_.m] : 1;
-    if (rows == 1 && x_.b.along == 1 && x_.b.k_offsets.empty()) chunk_ = kRowChunk;
+    if (rows == 1 && x_.b.along == 1 && x_.b.runs.empty() && high[x_.n] - low[x_.n] >= kChunk)
+      chunk_ = kRowChunk;
     const int64_t sums = std::min(rows, block_) * chunk_, panel = k_block_ * width_;
     const int64_t copy = std::min(rows, block_) * x_.k;
     auto* memory = reinterpret_cast<float*>(scratch(
@@ -106,8 +113,9 @@ class Multiply {
     sums_ = memory;
     panel_ = sums_ + (sums + 15) / 16 * 16;
     copy_ = panel_ + (panel + 15) / 16 * 16;
-    pack_columns_ = x_.b.along != 1 || !x_.b.k_offsets.empty() ||
-                    rows >= kRowsWorthPacking * x_.table->gemm_rows;
+    pack_columns_ =
+        x_.b.along != 1 || !x_.b.runs.empty() ||
+        (rows >= kRowsWorthPacking * x_.table->gemm_rows && x_.b.step != x_.table->gemm_width);
     for (size_t i = 0; i < x_.plan.k.par.size(); ++i) run_.symbols()[i] = low[i];
     do {
       matrices(rows);
@@ -115,64 +123,111 @@ class Multiply {
   }
 
  private:
-  // Advances the ivs that are neither m nor n.
+  // Advances the ivs that are neither m nor n nor panels.
   bool next_outer() {
     for (int i = static_cast<int>(x_.plan.k.par.size()); i-- > 0;) {
-      if (i == x_.m || i == x_.n) continue;
+      if (i == x_.m || i == x_.n || i == x_.panels) continue;
       if (++run_.symbols()[i] < high_[i]) return true;
       run_.symbols()[i] = low_[i];
     }
     return false;
   }
 
-  // Element (row or column 0 of the range, k = 0).
-  const float* origin(const Matrix& x) {
-    int64_t at = x.offset.constant;
+  // At row or column 0 of the range and k = 0.
+  int64_t origin(const IndexExpr& e) {
+    int64_t at = e.constant;
     if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m];
     run_.symbols()[x_.n] = low_[x_.n];
-    for (const IndexTerm& t : x.offset.terms)
+    for (const IndexTerm& t : e.terms)
       if (t.symbol < static_cast<SymbolId>(x_.plan.k.par.size()))
         at += t.coefficient * run_.symbols()[t.symbol];
-    return static_cast<const float*>(args_[x.operand]) + at;
+    return at;
+  }
+  const float* origin(const Matrix& x) {
+    return static_cast<const float*>(args_[x.operand]) + origin(x.offset);
   }
 
   void matrices(int64_t rows) {
-    const float *a = origin(x_.a), *b = origin(x_.b);
+    const float* a = origin(x_.a);
+    for (size_t g = 0; g < x_.guards.size(); ++g)
+      guard_origins_[g] = origin(x_.guards[g].guard.index);
     const int64_t columns = high_[x_.n] - low_[x_.n];
+    const int64_t first = x_.panels >= 0 ? low_[x_.panels] : 0;
+    const int64_t last = x_.panels >= 0 ? high_[x_.panels] : 1;
     for (int64_t m = 0; m < rows; m += block_) {
       const RowTiles tiles{std::min(block_, rows - m), x_.table->gemm_rows};
-      const Rows block = arrange(a + m * x_.a.along, tiles, columns);
-      for (int64_t n = 0; n < columns; n += chunk_) {
-        const int64_t count = std::min(chunk_, columns - n);
-        for (int64_t k = 0; k < x_.k; k += k_block_)
-          multiply(block, tiles, b + n * x_.b.along, count, k, std::min(k_block_, x_.k - k));
-        for (int64_t r = 0; r < tiles.rows; ++r) {
-          if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m] + m + r;
-          run_.row();
-          for (int64_t j = 0; j < count; j += finish_)
-            run_.finish_tile(low_[x_.n] + n + j, std::min(finish_, count - j),
-                             sums_ + r * chunk_ + j);
-        }
+      const Rows block = arrange(a, m, tiles, (last - first) * columns);
+      for (int64_t p = first; p < last; ++p) {
+        if (x_.panels >= 0) run_.symbols()[x_.panels] = p;
+        panel(block, m, tiles, origin(x_.b), columns);
+      }
+    }
+    if (x_.panels >= 0) run_.symbols()[x_.panels] = first;
+  }
+
+  // Rows m and on, all columns of one panel.
+  void panel(const Rows& block, int64_t m, const RowTiles& tiles, const float* b, int64_t columns) {
+    for (int64_t n = 0; n < columns; n += chunk_) {
+      const int64_t count = std::min(chunk_, columns - n);
+      for (int64_t k = 0; k < x_.k; k += k_block_)
+        multiply(block, tiles, b + n * x_.b.along, count, k, std::min(k_block_, x_.k - k));
+      for (int64_t r = 0; r < tiles.rows; ++r) {
+        if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m] + m + r;
+        run_.row();
+        for (int64_t j = 0; j < count; j += finish_)
+          run_.finish_tile(low_[x_.n] + n + j, std::min(finish_, count - j),
+                           sums_ + r * chunk_ + j);
       }
     }
   }
 
-  // Rows read where they lie, unless k is not contiguous or the rows' distance makes them compete
-  // for the same sets of the cache.
-  Rows arrange(const float* a, const RowTiles& tiles, int64_t columns) {
+  // Rows m and on are read where they lie, unless k is not contiguous, some of it is zero, or the
+  // rows' distance makes them compete for the same sets of the cache.
+  Rows arrange(const float* a, int64_t m, const RowTiles& tiles, int64_t columns) {
     const Matrix& x = x_.a;
     const bool strided = x.step != 1 && columns >= 4 * width_ && tiles.rows > 1;
     const bool competing = x.step == 1 && x.along % 256 == 0 && x_.k >= 768 && tiles.rows > 4;
-    if (x.k_offsets.empty() && !strided && !competing) return {a, x.along, x.step, false};
-    for (int64_t k = 0; k < x_.k; ++k) {
-      const float* from = a + k_offset(x, k);
-      for (int64_t t = 0; t < tiles.count(); ++t) {
-        const int64_t first = tiles.begin(t), n = tiles.begin(t + 1) - first;
-        float* to = copy_ + first * x_.k + k * n;
-        for (int64_t r = 0; r < n; ++r) to[r] = from[(first + r) * x.along];
-      }
+    if (x.runs.empty() && !strided && !competing) return {a + m * x.along, x.along, x.step, false};
+    for (int64_t t = 0; t < tiles.count(); ++t) {
+      const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
+      for (int64_t k = 0; k < x_.k; k += x.run)
+        pack_run(copy_ + first * x_.k + k * rows, a, m + first, rows, k / x.run);
     }
     return {copy_, 0, 0, true};
+  }
+
+  // to[k of the run][rows]
+  void pack_run(float* to, const float* a, int64_t row, int64_t rows, int64_t run) {
+    const Matrix& x = x_.a;
+    const float* from = a + (x.runs.empty() ? 0 : x.runs[static_cast<size_t>(run)]) + row * x.along;
+    if (varies_within_runs_) {
+      for (int64_t i = 0; i < x.run; ++i)
+        for (int64_t r = 0; r < rows; ++r)
+          to[i * rows + r] = holds(row + r, run, i) ? from[r * x.along + i * x.step] : 0.0f;
+      return;
+    }
+    for (int64_t r = 0, end; r < rows; r = end) {
+      const bool there = holds(row + r, run, 0);
+      for (end = r + 1; end < rows && holds(row + end, run, 0) == there;) ++end;
+      if (there && x.step == 1) {
+        pack_transposed(to + r, from + r * x.along, x.along, end - r, x.run, rows);
+        continue;
+      }
+      for (int64_t i = 0; i < x.run; ++i)
+        for (int64_t q = r; q < end; ++q)
+          to[i * rows + q] = there ? from[q * x.along + i * x.step] : 0.0f;
+    }
+  }
+
+  // Whether A has an element in this row of the range, at the i-th k of a run.
+  bool holds(int64_t row, int64_t run, int64_t i) const {
+    for (size_t g = 0; g < x_.guards.size(); ++g) {
+      const RowGuard& guard = x_.guards[g];
+      const int64_t at = guard_origins_[g] + row * guard.along + i * guard.step +
+                         guard.runs[static_cast<size_t>(run)];
+      if (at < 0 || at >= guard.guard.limit || at % guard.guard.multiple_of != 0) return false;
+    }
+    return true;
   }
 
   // sums[rows][count] (+)= the products of k in [k0, k0 + k).
@@ -216,7 +271,8 @@ class Multiply {
   void* const* args_;
   int64_t width_, chunk_ = 0, finish_ = 0, block_ = 0, k_block_ = 0;
   const int64_t *low_ = nullptr, *high_ = nullptr;
-  bool pack_columns_ = false;
+  bool pack_columns_ = false, varies_within_runs_ = false;
+  std::vector<int64_t> guard_origins_;
   float *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;
 };
 

@@ -1,5 +1,6 @@
 // Contractions: C[m, n] = sum over k of A[m, k] * B[k, n], followed by whatever the kernel computes
-// from the sum, run by the tile VM on each finished row of a block.
+// from the sum, run by the tile VM on each finished row of a block. A convolution is one whose k are
+// the taps and channels, whose rows are the pixels of an image row, and whose A has guards.
 #pragma once
 
 #include <memory>
@@ -8,12 +9,22 @@
 
 namespace lathe::simd {
 
+// Element k of a row is at runs[k / run] + (k % run) * step.
 struct Matrix {
   int32_t operand = 0;
   IndexExpr offset;
-  int64_t along = 0;               // step of m (A) or n (B)
-  int64_t step = 0;                // of k, where there is one reduction iv
-  std::vector<int64_t> k_offsets;  // of each k, where there are several
+  int64_t along = 0;          // step of m (A) or n (B)
+  int64_t step = 0;           // of k within a run
+  int64_t run = 0;            // the last reduction iv; all of k where `runs` is empty
+  std::vector<int64_t> runs;  // offset of each, where they are not `run * step` apart
+};
+
+// Where it does not hold, A's element is zero and not read: convolutions' padding.
+struct RowGuard {
+  Guard guard;                // its index at row 0 and k = 0 of the outer ivs
+  int64_t along = 0;          // step of m
+  int64_t step = 0;           // of k within a run
+  std::vector<int64_t> runs;  // what each run adds, one for each of A's
 };
 
 struct Contraction {
@@ -21,8 +32,10 @@ struct Contraction {
   const Table* table = nullptr;
   int m = -1;  // parallel iv, or -1: one row
   int n = -1;
+  int panels = -1;  // parallel iv that moves B alone, as n does, or -1; A is arranged once for all of it
   int64_t k = 0;
   Matrix a, b;
+  std::vector<RowGuard> guards;
 };
 
 // Refuses kernels of another form, with the reason.

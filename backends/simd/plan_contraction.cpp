@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <initializer_list>
 
 #include "backends/simd/contraction.h"
 
@@ -7,13 +8,19 @@ namespace {
 
 constexpr int64_t kNarrowest = 8;  // columns below which tiles of the VM do as well
 
+bool affine(const Kernel& k, const IndexExpr& e) {
+  return std::ranges::all_of(e.terms,
+                             [&](const IndexTerm& t) { return t.symbol < k.derived_symbol(0); });
+}
+
 // Why `id` cannot be a factor, or nothing.
 const char* refuse_factor(const Kernel& k, ScalarId id) {
   const Instr& in = k.body[static_cast<size_t>(id)];
   if (in.op != Scalar::Load || in.type != DType::f32) return "a factor is not a load of f32";
-  if (!in.guards.empty() || !in.access.indirect.empty()) return "a factor's load is not plain";
-  for (const IndexTerm& t : in.access.offset.terms)
-    if (t.symbol >= k.derived_symbol(0)) return "a factor's offset is not affine in the ivs";
+  if (!in.access.indirect.empty()) return "a factor's load depends on data";
+  if (!affine(k, in.access.offset)) return "a factor's offset is not affine in the ivs";
+  for (const int32_t g : in.guards)
+    if (!affine(k, k.guards[static_cast<size_t>(g)].index)) return "a guard is not affine in the ivs";
   return nullptr;
 }
 
@@ -35,48 +42,87 @@ const IndexExpr& offset_of(const Kernel& k, ScalarId id) {
   return k.body[static_cast<size_t>(id)].access.offset;
 }
 
+bool guarded(const Kernel& k, ScalarId id) { return !k.body[static_cast<size_t>(id)].guards.empty(); }
+
+// Whether iv i moves the factor or decides where it is zero.
+bool concerns(const Kernel& k, ScalarId id, int i) {
+  if (offset_of(k, id).coefficient(i) != 0) return true;
+  return std::ranges::any_of(k.body[static_cast<size_t>(id)].guards, [&](int32_t g) {
+    return k.guards[static_cast<size_t>(g)].index.coefficient(i) != 0;
+  });
+}
+
 // The iv that moves `mine` but not `other` and is best for vectors: contiguous in the result, long.
-int choose_columns(const Kernel& k, const IndexExpr& mine, const IndexExpr& other, int* score) {
+int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
+  if (guarded(k, mine)) return -1;
   int best = -1;
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i) {
-    if (mine.coefficient(i) == 0 || other.coefficient(i) != 0) continue;
+    if (!concerns(k, mine, i) || concerns(k, other, i)) continue;
     const int64_t extent = k.par[static_cast<size_t>(i)];
     if (extent < kNarrowest) continue;
     int s = extent >= 32 ? 3 : 1;
     if (k.stores[0].access.offset.coefficient(i) == 1) s += 4;
-    if (mine.coefficient(i) == 1) s += 1;
+    if (offset_of(k, mine).coefficient(i) == 1) s += 1;
     if (s > *score) best = i, *score = s;
   }
   return best;
 }
 
-int choose_rows(const Kernel& k, const IndexExpr& a, const IndexExpr& b) {
+// The longest iv that moves `mine` but not `other`, and is none of those given.
+int choose_longest(const Kernel& k, ScalarId mine, ScalarId other, std::initializer_list<int> taken) {
   int best = -1;
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i) {
-    if (a.coefficient(i) == 0 || b.coefficient(i) != 0) continue;
+    if (std::ranges::find(taken, i) != taken.end()) continue;
+    if (!concerns(k, mine, i) || concerns(k, other, i)) continue;
     if (best < 0 || k.par[static_cast<size_t>(i)] > k.par[static_cast<size_t>(best)]) best = i;
   }
   return best;
 }
 
+// What `e` has at the first element of each run of k.
+std::vector<int64_t> run_offsets(const Kernel& k, const IndexExpr& e) {
+  std::vector<int64_t> out = {0};
+  for (size_t r = 0; r + 1 < k.red.size(); ++r) {
+    const int64_t step = e.coefficient(k.red_symbol(static_cast<int>(r)));
+    std::vector<int64_t> next;
+    for (const int64_t o : out)
+      for (int64_t i = 0; i < k.red[r]; ++i) next.push_back(o + i * step);
+    out = std::move(next);
+  }
+  return out;
+}
+
+int64_t step_of_k(const Kernel& k, const IndexExpr& e) {
+  return e.coefficient(k.red_symbol(static_cast<int>(k.red.size()) - 1));
+}
+
+int64_t step_of(const IndexExpr& e, int iv) { return iv >= 0 ? e.coefficient(iv) : 0; }
+
 Matrix matrix(const Kernel& k, ScalarId id, int along) {
   Matrix x;
   x.operand = k.body[static_cast<size_t>(id)].access.operand;
   x.offset = offset_of(k, id);
-  x.along = along >= 0 ? x.offset.coefficient(along) : 0;
-  if (k.red.size() == 1) {
-    x.step = x.offset.coefficient(k.red_symbol(0));
-    return x;
-  }
-  x.k_offsets = {0};
-  for (size_t r = 0; r < k.red.size(); ++r) {
-    const int64_t step = x.offset.coefficient(k.red_symbol(static_cast<int>(r)));
-    std::vector<int64_t> next;
-    for (int64_t o : x.k_offsets)
-      for (int64_t i = 0; i < k.red[r]; ++i) next.push_back(o + i * step);
-    x.k_offsets = std::move(next);
-  }
+  x.along = step_of(x.offset, along);
+  x.step = step_of_k(k, x.offset);
+  x.run = k.red.back();
+  x.runs = run_offsets(k, x.offset);
+  const auto even = [&](size_t i) { return x.runs[i] == static_cast<int64_t>(i) * x.run * x.step; };
+  bool all_even = true;
+  for (size_t i = 0; i < x.runs.size(); ++i) all_even &= even(i);
+  if (all_even) x.runs.clear(), x.run = k.steps();
   return x;
+}
+
+// Guards need to know in which run of the reduction ivs a k is.
+void add_guards(Contraction& x, const Kernel& k, ScalarId a) {
+  for (const int32_t g : k.body[static_cast<size_t>(a)].guards) {
+    const Guard& guard = k.guards[static_cast<size_t>(g)];
+    x.guards.push_back({guard, step_of(guard.index, x.m), step_of_k(k, guard.index),
+                        run_offsets(k, guard.index)});
+  }
+  if (x.guards.empty()) return;
+  x.a.run = k.red.back();
+  x.a.runs = run_offsets(k, x.a.offset);
 }
 
 }  // namespace
@@ -87,18 +133,22 @@ Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c,
   if (const char* reason = refuse(k)) return failure("{}", reason);
   ScalarId a = k.reductions[0].a, b = k.reductions[0].b;
   int score = 0;
-  int n = choose_columns(k, offset_of(k, b), offset_of(k, a), &score);
-  const int other = choose_columns(k, offset_of(k, a), offset_of(k, b), &score);
+  int n = choose_columns(k, b, a, &score);
+  const int other = choose_columns(k, a, b, &score);
   if (other >= 0) n = other, std::swap(a, b);
   if (n < 0) return failure("no iv of {} or more moves only one factor", kNarrowest);
 
   auto x = std::make_shared<Contraction>();
   x->table = &table;
   x->n = n;
-  x->m = choose_rows(k, offset_of(k, a), offset_of(k, b));
+  // Rows of a call are few along the iv that calls are split by.
+  x->m = choose_longest(k, a, b, {c.parallel});
+  if (x->m < 0) x->m = choose_longest(k, a, b, {});
+  x->panels = choose_longest(k, b, a, {n});
   x->k = k.steps();
   x->a = matrix(k, a, x->m);
   x->b = matrix(k, b, n);
+  add_guards(*x, k, a);
   x->plan = make_plan(c, table, n, true);
   return std::shared_ptr<const Contraction>(std::move(x));
 }
