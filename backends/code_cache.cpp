@@ -74,7 +74,8 @@ void CodeCache::keep(const std::string& identity, const KernelCode& code) const 
   std::error_code failed;
   fs::create_directories(directory_, failed);
   const std::string parts = identity + code.method + code.bytes;
-  Header h{{}, identity.size(), code.method.size(), code.bytes.size(), code.code_bytes, code.entry, 0};
+  Header h{{}, identity.size(), code.method.size(), code.bytes.size(), code.code_bytes, code.entry,
+           0};
   h.checksum = checksum(parts, h);
   std::memcpy(h.magic, kMagic, sizeof kMagic);
   const fs::path path = file_of(identity);

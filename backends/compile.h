@@ -16,8 +16,8 @@ struct CompileOptions {
   Backend backend = Backend::Auto;
   DimBinding dims;                   // values of the graph's symbolic dims
   std::shared_ptr<ThreadPool> pool;  // shared with other executables; null: one is made
-  // With Backend::Auto: run on LLVM's code only, not on xsimd's kernels while LLVM compiles. The results
-  // are the same bits.
+  // With Backend::Auto: run on LLVM's code only, not on xsimd's kernels while LLVM compiles. The
+  // results are the same bits.
   bool wait_compile = false;
   OnFallback on_fallback;  // told which backend Auto passed over, and why; null: warn_of_fallback
 };

@@ -1,5 +1,5 @@
-// Machine code of kernels, linked once and run wherever it is mapped: what LLVM makes, what the cache
-// keeps, what a process loads without LLVM.
+// Machine code of kernels, linked once and run wherever it is mapped: what LLVM makes, what the
+// cache keeps, what a process loads without LLVM.
 #pragma once
 
 #include <cstdint>

@@ -81,7 +81,8 @@ std::string LlvmBackend::build_identity() {
   for (const fs::path& path : candidates("")) {
     struct stat file{};
     if (stat(path.c_str(), &file) == 0)
-      return fmt::format("module {} {}.{}", file.st_size, file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+      return fmt::format("module {} {}.{}", file.st_size, file.st_mtim.tv_sec,
+                         file.st_mtim.tv_nsec);
   }
   return "";
 }

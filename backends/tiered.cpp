@@ -48,7 +48,8 @@ class Pending {
 
  private:
   void work(const std::stop_token& stop) {
-    // On Linux of the thread and those it starts. That it is allowed to be slower needs no permission.
+    // On Linux of the thread and those it starts. That it is allowed to be slower needs no
+    // permission.
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNiceness);
     static std::mutex one_at_a_time;  // each uses all CPUs
     const std::lock_guard lock(one_at_a_time);
@@ -83,8 +84,7 @@ std::unique_ptr<Executable> start_tiered(const Program& p, const CompileOptions&
     }
   }
   auto executable = make_executable(
-      p, select_kernels(p, options.target, Backend::Simd, 1, options.on_fallback),
-      std::move(pool));
+      p, select_kernels(p, options.target, Backend::Simd, 1, options.on_fallback), std::move(pool));
   explain_dispatch(fmt::format("{} kernels begin on xsimd while LLVM compiles", p.kernels.size()));
   pending->start();
   executable->replace_kernels([pending](bool wait) { return pending->take(wait); });

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
+
+#include "ir/base/memory.h"
 
 namespace lathe {
 namespace {
@@ -38,13 +39,13 @@ Executable::Executable(Plan plan, std::vector<KernelEntry> kernels,
   LATHE_ASSERT(std::ssize(kernels_) == plan_.kernels);
   LATHE_ASSERT(arg_limit(plan_.steps) <= kMaxArgs, "a kernel has too many operands");
   if (plan_.arena_bytes > 0) {
-    void* memory = std::aligned_alloc(64, static_cast<size_t>((plan_.arena_bytes + 63) / 64 * 64));
-    if (memory == nullptr) fail("out of memory: the arena needs {} bytes", plan_.arena_bytes);
-    arena_ = {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+    arena_ = allocate_memory(plan_.arena_bytes);
+    if (!arena_) fail("out of memory: the arena needs {} bytes", plan_.arena_bytes);
   }
   for (size_t i = 0; i < plan_.buffers.size(); ++i) {
     const Buffer& b = plan_.buffers[i];
-    if (b.kind == BufferKind::Arena && arena_) base_[i] = arena_.get() + b.offset;
+    if (b.kind == BufferKind::Arena && arena_)
+      base_[i] = static_cast<std::byte*>(arena_.get()) + b.offset;
     if (b.kind == BufferKind::Constant)
       base_[i] = static_cast<std::byte*>(
           const_cast<void*>(plan_.constants[static_cast<size_t>(b.index)].raw()));

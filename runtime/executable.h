@@ -62,8 +62,8 @@ class Executable {
   // Until the kernels are those that the executable will keep.
   void wait_for_kernels() { look_for_kernels(true); }
 
-  // Seconds spent in each kernel over all runs since `profile(true)`, which waits for kernels on their
-  // way; the slowest first.
+  // Seconds spent in each kernel over all runs since `profile(true)`, which waits for kernels on
+  // their way; the slowest first.
   void profile(bool on);
   struct KernelTime {
     int kernel = 0;
@@ -84,7 +84,7 @@ class Executable {
   std::vector<std::shared_ptr<const void>> keep_;
   ReplaceKernels ready_;  // null where there is nothing to wait for
   std::shared_ptr<ThreadPool> pool_;
-  std::shared_ptr<std::byte> arena_;
+  std::shared_ptr<void> arena_;
   std::vector<std::byte*> base_;    // by buffer, for the current run
   std::vector<int64_t> iteration_;  // by loop
   std::vector<KernelTime> times_;

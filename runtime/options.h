@@ -6,8 +6,8 @@
 //   LATHE_VERBOSE    topics to explain on stderr, separated by commas: "dispatch,passes"
 //   LATHE_CACHE_DIR  where compiled objects are kept; set but empty: nowhere
 //                    (default: $XDG_CACHE_HOME/lathe, else $HOME/.cache/lathe)
-//   LATHE_WAIT_COMPILE  set and not empty: run compiled code only, not other kernels while it compiles
-//   LATHE_LLVM_SO    the file of the LLVM backend (default: found beside the program)
+//   LATHE_WAIT_COMPILE  set and not empty: run compiled code only, not other kernels while it
+//   compiles LATHE_LLVM_SO    the file of the LLVM backend (default: found beside the program)
 //   NO_COLOR         set and not empty: no colours and no moving progress bars
 #pragma once
 

@@ -35,7 +35,8 @@ class Session {
   // time.
   std::vector<onnx::Value> run(const std::vector<std::pair<std::string, onnx::Value>>& inputs);
 
-  // Until the kernels of all stages kept are those that they will keep (CompileOptions::wait_compile).
+  // Until the kernels of all stages kept are those that they will keep
+  // (CompileOptions::wait_compile).
   void wait_for_kernels();
 
   struct Counts {

@@ -38,8 +38,10 @@ std::vector<Row> rows() {
   if (native >= Isa::avx512) out.push_back({"avx512", {.isa = Isa::avx512}, {}, true});
   if (native >= Isa::avx2) {
     out.push_back({"avx2", {.isa = Isa::avx2}, {}, true});
-    out.push_back(
-        {"avx512 shapes on avx2", {.isa = Isa::avx512}, {.llvm = {.instructions = Isa::avx2}}, true});
+    out.push_back({"avx512 shapes on avx2",
+                   {.isa = Isa::avx512},
+                   {.llvm = {.instructions = Isa::avx2}},
+                   true});
   }
   if (native >= Isa::sse42) out.push_back({"sse42", {.isa = Isa::sse42}, {}, false});
   return out;

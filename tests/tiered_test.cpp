@@ -1,10 +1,11 @@
 // A tiered start: xsimd's kernels first, LLVM's when they are there, and no bit tells them apart.
+#include "backends/tiered.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "backends/tiered.h"
 #include "ir/expr.h"
 #include "runtime/cpu.h"
 #include "tests/support/fill.h"
@@ -38,7 +39,8 @@ CompileOptions tiered_options() {
 }
 
 std::vector<Tensor> inputs() {
-  std::vector<Tensor> out = {Tensor::empty(DType::f32, {24, 40}), Tensor::empty(DType::f32, {40, 56})};
+  std::vector<Tensor> out = {Tensor::empty(DType::f32, {24, 40}),
+                             Tensor::empty(DType::f32, {40, 56})};
   for (Tensor& t : out)
     for (int64_t i = 0; i < t.size(); ++i) t.set(i, static_cast<double>(i * 37 % 101) / 50 - 1);
   return out;
@@ -61,7 +63,8 @@ bool possible() {
   return false;
 }
 
-TEST_CASE("the first run does not wait for LLVM, later ones use its kernels, all give the same bits") {
+TEST_CASE(
+    "the first run does not wait for LLVM, later ones use its kernels, all give the same bits") {
   if (!possible()) return;
   CompileOptions waiting = tiered_options();
   waiting.backend = Backend::Llvm;
@@ -101,11 +104,11 @@ TEST_CASE("a second process finds the first one's kernels, and --wait-compile be
   if (!possible()) return;
   const Project p;
   const auto run = [&](const std::string& folder, std::vector<std::string> more) {
-    std::vector<std::string> arguments = {lathe_program(), "run",   p.model, "--random",
-                                          "1",             "--dim", "length=4"};
+    std::vector<std::string> arguments = {lathe_program(), "run",     p.model, "--random", "1",
+                                          "--dim",         "length=4"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_program(arguments, {"LATHE_CACHE_DIR=" + folder, "LATHE_WAIT_COMPILE=",
-                                   "LATHE_VERBOSE=dispatch"});
+    return run_program(
+        arguments, {"LATHE_CACHE_DIR=" + folder, "LATHE_WAIT_COMPILE=", "LATHE_VERBOSE=dispatch"});
   };
   const testing::ScratchFolder folder;
   const Captured first = run(folder.path("kept"), {}), second = run(folder.path("kept"), {}),

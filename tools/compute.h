@@ -39,9 +39,9 @@ Tensor converted(const Tensor& t, DType dtype);
 // Is told results as soon as there are any; what was begun for later runs is finished afterwards.
 using Answer = std::function<void(const std::vector<NamedTensor>&)>;
 
-// One evaluation: `answer` is told the model's outputs by name. `feeds` holds every data input; they are converted
-// to the inputs' dtypes, and free dims follow from their shapes. Errors: a missing or unknown feed,
-// a shape other than the input's.
+// One evaluation: `answer` is told the model's outputs by name. `feeds` holds every data input;
+// they are converted to the inputs' dtypes, and free dims follow from their shapes. Errors: a
+// missing or unknown feed, a shape other than the input's.
 void run_model(ModelFile file, Feeds feeds, const Compute& compute, const DimBinding& given,
                const Answer& answer);
 

@@ -89,8 +89,8 @@ class Layout {
 }  // namespace
 
 KernelCode link_object(const std::string& object, const std::string& symbol) {
-  const auto file =
-      checked(llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "kernel")));
+  const auto file = checked(
+      llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "kernel")));
   const auto& elf_file = llvm::cast<ELFObjectFileBase>(*file);
   if (elf_file.getEMachine() != elf::EM_X86_64) fail("the object is not for x86-64");
   Layout layout;

@@ -106,5 +106,6 @@ Result<CpuTarget> find_cpu(const std::string& triple, const std::string& cpu) {
 }  // namespace
 }  // namespace lathe
 
-extern "C" __attribute__((visibility("default"))) const lathe::LlvmTable lathe_llvm_table = {
-    lathe::kLlvmTableVersion, LLVM_VERSION_STRING, &lathe::compiler, &lathe::emit, &lathe::find_cpu};
+extern "C" __attribute__((visibility("default")))
+const lathe::LlvmTable lathe_llvm_table = {lathe::kLlvmTableVersion, LLVM_VERSION_STRING,
+                                           &lathe::compiler, &lathe::emit, &lathe::find_cpu};

@@ -92,8 +92,9 @@ class Multiply {
       : x_(x), run_(x.plan, args), args_(args), width_(x.table->gemm_width) {
     finish_ = chunk_ = std::min(kChunk, x.plan.tile);
     const int64_t most = x.table->gemm_rows;
-    block_ = std::clamp<int64_t>(std::min(kBlockFloats / chunk_, kCopyFloats / x.k), most, 1 << 20) /
-             most * most;
+    block_ =
+        std::clamp<int64_t>(std::min(kBlockFloats / chunk_, kCopyFloats / x.k), most, 1 << 20) /
+        most * most;
     k_block_ = x.k <= kLongestK ? x.k : kBlockedK;
     guard_origins_.resize(x.guards.size());
     varies_within_runs_ =

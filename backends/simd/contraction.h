@@ -1,6 +1,6 @@
 // Contractions: C[m, n] = sum over k of A[m, k] * B[k, n], followed by whatever the kernel computes
-// from the sum, run by the tile VM on each finished row of a block. A convolution is one whose k are
-// the taps and channels, whose rows are the pixels of an image row, and whose A has guards.
+// from the sum, run by the tile VM on each finished row of a block. A convolution is one whose k
+// are the taps and channels, whose rows are the pixels of an image row, and whose A has guards.
 #pragma once
 
 #include <memory>
@@ -32,7 +32,8 @@ struct Contraction {
   const Table* table = nullptr;
   int m = -1;  // parallel iv, or -1: one row
   int n = -1;
-  int panels = -1;  // parallel iv that moves B alone, as n does, or -1; A is arranged once for all of it
+  int panels =
+      -1;  // parallel iv that moves B alone, as n does, or -1; A is arranged once for all of it
   int64_t k = 0;
   Matrix a, b;
   std::vector<RowGuard> guards;

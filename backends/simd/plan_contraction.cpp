@@ -20,7 +20,8 @@ const char* refuse_factor(const Kernel& k, ScalarId id) {
   if (!in.access.indirect.empty()) return "a factor's load depends on data";
   if (!affine(k, in.access.offset)) return "a factor's offset is not affine in the ivs";
   for (const int32_t g : in.guards)
-    if (!affine(k, k.guards[static_cast<size_t>(g)].index)) return "a guard is not affine in the ivs";
+    if (!affine(k, k.guards[static_cast<size_t>(g)].index))
+      return "a guard is not affine in the ivs";
   return nullptr;
 }
 
@@ -42,7 +43,9 @@ const IndexExpr& offset_of(const Kernel& k, ScalarId id) {
   return k.body[static_cast<size_t>(id)].access.offset;
 }
 
-bool guarded(const Kernel& k, ScalarId id) { return !k.body[static_cast<size_t>(id)].guards.empty(); }
+bool guarded(const Kernel& k, ScalarId id) {
+  return !k.body[static_cast<size_t>(id)].guards.empty();
+}
 
 // Whether iv i moves the factor or decides where it is zero.
 bool concerns(const Kernel& k, ScalarId id, int i) {
@@ -69,7 +72,8 @@ int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
 }
 
 // The longest iv that moves `mine` but not `other`, and is none of those given.
-int choose_longest(const Kernel& k, ScalarId mine, ScalarId other, std::initializer_list<int> taken) {
+int choose_longest(const Kernel& k, ScalarId mine, ScalarId other,
+                   std::initializer_list<int> taken) {
   int best = -1;
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i) {
     if (std::ranges::find(taken, i) != taken.end()) continue;
@@ -117,8 +121,8 @@ Matrix matrix(const Kernel& k, ScalarId id, int along) {
 void add_guards(Contraction& x, const Kernel& k, ScalarId a) {
   for (const int32_t g : k.body[static_cast<size_t>(a)].guards) {
     const Guard& guard = k.guards[static_cast<size_t>(g)];
-    x.guards.push_back({guard, step_of(guard.index, x.m), step_of_k(k, guard.index),
-                        run_offsets(k, guard.index)});
+    x.guards.push_back(
+        {guard, step_of(guard.index, x.m), step_of_k(k, guard.index), run_offsets(k, guard.index)});
   }
   if (x.guards.empty()) return;
   x.a.run = k.red.back();

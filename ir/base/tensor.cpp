@@ -1,10 +1,11 @@
 #include "ir/base/tensor.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <type_traits>
+
+#include "ir/base/memory.h"
 
 namespace lathe {
 namespace {
@@ -47,14 +48,6 @@ T from_double(double value) {
   }
 }
 
-std::shared_ptr<void> allocate(int64_t bytes) {
-  constexpr size_t alignment = 64;
-  const size_t rounded = (static_cast<size_t>(bytes) + alignment - 1) / alignment * alignment;
-  void* p = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-  if (p == nullptr) fail("out of memory: {} bytes were asked for", bytes);
-  return {p, [](void* q) { std::free(q); }};
-}
-
 }  // namespace
 
 Tensor Tensor::empty(DType dtype, Dims dims) {
@@ -62,7 +55,8 @@ Tensor Tensor::empty(DType dtype, Dims dims) {
   t.dtype_ = dtype;
   t.size_ = lathe::element_count(dims);
   t.dims_ = std::move(dims);
-  auto memory = allocate(t.bytes());
+  auto memory = allocate_memory(t.bytes());
+  if (!memory) fail("out of memory: {} bytes were asked for", t.bytes());
   t.data_ = memory.get();
   t.owner_ = std::move(memory);
   t.writable_ = true;
