@@ -29,6 +29,7 @@ constexpr uint64_t kSeed = 1;
 struct Options {
   std::string model, weights, loss, optimizer = "adam";
   std::vector<std::string> inputs, dims;
+  DimBinding given;  // what `dims` say; of an ONNX model also what the inputs say
   double min_time = 1;
   bool train = false, profile = false, json = false;
   Compute compute;
@@ -66,7 +67,7 @@ struct Subject {
 };
 
 ModelFile load(const Options& o, nn::Mode mode) {
-  ModelFile file = load_model(o.model, mode, kSeed, parse_dims(o.dims));
+  ModelFile file = load_model(o.model, mode, kSeed, o.given);
   if (!o.weights.empty()) replace_weights(file, o.weights);
   return file;
 }
@@ -84,13 +85,13 @@ Feeds given_feeds(const Options& o, const ModelFile& file, const Graph& graph) {
   for (const auto& [name, tensor] : feeds)
     if (std::find(names.begin(), names.end(), name) == names.end())
       fail("{}: there is no input '{}'; there are: {}", o.model, name, fmt::join(names, ", "));
-  add_random_feeds(file, parse_dims(o.dims), kSeed, feeds);
+  add_random_feeds(file, o.given, kSeed, feeds);
   return feeds;
 }
 
 // The values of the model's free dims: those of --dim, else of the feeds.
 DimBinding bound_dims(const Options& o, const ModelFile& file, const Feeds& feeds) {
-  DimBinding dims = parse_dims(o.dims);
+  DimBinding dims = o.given;
   for (const GraphInput& in : data_inputs(file.model.graph))
     infer_dims(in, feeds.at(in.name).dims(), dims);
   return all_dims(file, dims);
@@ -168,7 +169,7 @@ Measured measure_session(const Options& o, const std::shared_ptr<const onnx::Mod
     warn_of_fallback(f);
   };
   Session session(model, options);
-  const OnnxInputs inputs = onnx_inputs(*model, read_feeds(o.inputs), kSeed, parse_dims(o.dims));
+  const OnnxInputs inputs = onnx_inputs(*model, read_feeds(o.inputs), kSeed, o.given);
   session.run(inputs);
   m.first_result_ms = milliseconds_since(start);
   m.compile_ms = session.report().translation_seconds * 1e3;
@@ -178,12 +179,13 @@ Measured measure_session(const Options& o, const std::shared_ptr<const onnx::Mod
   return m;
 }
 
-Measured measure(const Options& o) {
-  if (is_onnx(o.model) && !o.train) {
+Measured measure(Options o) {
+  o.given = parse_dims(o.dims);
+  if (is_onnx(o.model)) {
     const auto model = onnx::read_model(o.model);
-    DimBinding dims = parse_dims(o.dims);
-    onnx::infer_dims(*model, onnx_inputs(*model, read_feeds(o.inputs), {}, {}), dims);
-    if (!onnx::is_one_graph(model, onnx_dims(*model, dims))) return measure_session(o, model);
+    onnx::infer_dims(*model, onnx_inputs(*model, read_feeds(o.inputs), {}, {}), o.given);
+    if (!o.train && !onnx::is_one_graph(model, onnx_dims(*model, o.given)))
+      return measure_session(o, model);
   }
   Measured m;
   const Clock::time_point start = Clock::now();

@@ -69,6 +69,7 @@ DeclaredDim read_dim(WireReader r) {
       if (const int64_t value = r.integer(); value >= 0) out.value = value;
     } else if (r.field() == 2) {
       out.symbol = r.text();
+      if (out.symbol == "?") out.symbol.clear();  // exporters' word for any, not one, size
     } else {
       r.skip();
     }
