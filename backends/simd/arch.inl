@@ -17,6 +17,7 @@ using simd::GemmFn;
 using simd::GemmTile;
 using simd::kMaxGemmRows;
 using simd::Table;
+using simd::TapsFn;
 using simd::TileFn;
 
 namespace {
@@ -49,7 +50,11 @@ constexpr Table kTable{
     .gemm = {nullptr, gemm_tile<1, 2>, gemm_tile<2, 2>, gemm_tile<3, 2>, gemm_tile<4, 2>,
              kRows >= 5 ? gemm_tile<5, 2> : nullptr, kRows >= 6 ? gemm_tile<6, 2> : nullptr,
              kRows >= 7 ? gemm_tile<7, 2> : nullptr, kRows >= 8 ? gemm_tile<8, 2> : nullptr},
+    .gemm_narrow = {nullptr, gemm_tile<1, 1>, gemm_tile<2, 1>, gemm_tile<3, 1>, gemm_tile<4, 1>,
+                    kRows >= 5 ? gemm_tile<5, 1> : nullptr, kRows >= 6 ? gemm_tile<6, 1> : nullptr,
+                    kRows >= 7 ? gemm_tile<7, 1> : nullptr, kRows >= 8 ? gemm_tile<8, 1> : nullptr},
     .gemm_row = gemm_row,
+    .taps = taps,
 };
 }  // namespace
 

@@ -99,6 +99,8 @@ class Multiply {
     guard_origins_.resize(x.guards.size());
     varies_within_runs_ =
         std::ranges::any_of(x.guards, [](const RowGuard& g) { return g.step != 0; });
+    all_intervals_ = std::ranges::all_of(
+        x.guards, [](const RowGuard& g) { return g.along % g.guard.multiple_of == 0; });
     run_.start();
   }
 
@@ -170,14 +172,20 @@ class Multiply {
   void panel(const Rows& block, int64_t m, const RowTiles& tiles, const float* b, int64_t columns) {
     for (int64_t n = 0; n < columns; n += chunk_) {
       const int64_t count = std::min(chunk_, columns - n);
+      // Rows follow each other where no tile reaches beyond the last column, or only into the row
+      // that is written next.
+      row_ = count % width_ == 0 || (count < width_ && x_.k <= k_block_) ? count : chunk_;
       for (int64_t k = 0; k < x_.k; k += k_block_)
         multiply(block, tiles, b + n * x_.b.along, count, k, std::min(k_block_, x_.k - k));
+      if (x_.m >= 0 && row_ == count) {
+        run_.finish_rows(x_.m, low_[x_.m] + m, tiles.rows, low_[x_.n] + n, count, sums_);
+        continue;
+      }
       for (int64_t r = 0; r < tiles.rows; ++r) {
         if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m] + m + r;
         run_.row();
         for (int64_t j = 0; j < count; j += finish_)
-          run_.finish_tile(low_[x_.n] + n + j, std::min(finish_, count - j),
-                           sums_ + r * chunk_ + j);
+          run_.finish_tile(low_[x_.n] + n + j, std::min(finish_, count - j), sums_ + r * row_ + j);
       }
     }
   }
@@ -189,6 +197,10 @@ class Multiply {
     const bool strided = x.step != 1 && columns >= 4 * width_ && tiles.rows > 1;
     const bool competing = x.step == 1 && x.along % 256 == 0 && x_.k >= 768 && tiles.rows > 4;
     if (x.runs.empty() && !strided && !competing) return {a + m * x.along, x.along, x.step, false};
+    if (varies_within_runs_) {
+      pack_by_k(a, m, tiles);
+      return {copy_, 0, 0, true};
+    }
     for (int64_t t = 0; t < tiles.count(); ++t) {
       const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
       for (int64_t k = 0; k < x_.k; k += x.run)
@@ -201,12 +213,6 @@ class Multiply {
   void pack_run(float* to, const float* a, int64_t row, int64_t rows, int64_t run) {
     const Matrix& x = x_.a;
     const float* from = a + (x.runs.empty() ? 0 : x.runs[static_cast<size_t>(run)]) + row * x.along;
-    if (varies_within_runs_) {
-      for (int64_t i = 0; i < x.run; ++i)
-        for (int64_t r = 0; r < rows; ++r)
-          to[i * rows + r] = holds(row + r, run, i) ? from[r * x.along + i * x.step] : 0.0f;
-      return;
-    }
     for (int64_t r = 0, end; r < rows; r = end) {
       const bool there = holds(row + r, run, 0);
       for (end = r + 1; end < rows && holds(row + end, run, 0) == there;) ++end;
@@ -217,6 +223,29 @@ class Multiply {
       for (int64_t i = 0; i < x.run; ++i)
         for (int64_t q = r; q < end; ++q)
           to[i * rows + q] = there ? from[q * x.along + i * x.step] : 0.0f;
+    }
+  }
+
+  // Where guards differ from k to k within a run: which rows have an element is decided for all of
+  // the block at once.
+  void pack_by_k(const float* a, int64_t m, const RowTiles& tiles) {
+    const Matrix& x = x_.a;
+    for (int64_t k = 0; k < x_.k; ++k) {
+      int64_t begin = 0, end = tiles.rows;
+      const int64_t run = k / x.run, i = k % x.run;
+      while (begin < end && !holds(m + begin, run, i)) ++begin;
+      while (end > begin && !holds(m + end - 1, run, i)) --end;
+      const float* from = a + k_offset(x, k) + m * x.along;
+      for (int64_t t = 0; t < tiles.count(); ++t) {
+        const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
+        float* to = copy_ + first * x_.k + k * rows;
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t row = first + r;
+          const bool there =
+              row >= begin && row < end && (all_intervals_ || holds(m + row, run, i));
+          to[r] = there ? from[row * x.along] : 0.0f;
+        }
+      }
     }
   }
 
@@ -236,7 +265,7 @@ class Multiply {
                 int64_t k) {
     GemmTile t;
     t.k = k;
-    t.c_row = chunk_;
+    t.c_row = row_;
     t.accumulate = k0 > 0;
     if (chunk_ == kRowChunk) {
       t.a_step = a.packed ? 1 : a.step;
@@ -261,8 +290,8 @@ class Multiply {
         t.a = a.packed ? a.data + first * x_.k + k0 * rows : a.data + first * a.row + k0 * a.step;
         t.a_row = a.packed ? 1 : a.row;
         t.a_step = a.packed ? rows : a.step;
-        t.c = sums_ + first * chunk_ + n;
-        x_.table->gemm[rows](t);
+        t.c = sums_ + first * row_ + n;
+        (count - n <= width_ / 2 ? x_.table->gemm_narrow : x_.table->gemm)[rows](t);
       }
     }
   }
@@ -270,9 +299,9 @@ class Multiply {
   const Contraction& x_;
   Run run_;
   void* const* args_;
-  int64_t width_, chunk_ = 0, finish_ = 0, block_ = 0, k_block_ = 0;
+  int64_t width_, chunk_ = 0, row_ = 0, finish_ = 0, block_ = 0, k_block_ = 0;
   const int64_t *low_ = nullptr, *high_ = nullptr;
-  bool pack_columns_ = false, varies_within_runs_ = false;
+  bool pack_columns_ = false, varies_within_runs_ = false, all_intervals_ = true;
   std::vector<int64_t> guard_origins_;
   float *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;
 };

@@ -65,3 +65,30 @@ void gemm_row(const GemmTile& tile, int64_t columns) {
     for (int64_t j = 0; j < columns; ++j) t.c[j] = FmaOf::of(x, b[j], t.c[j]);
   }
 }
+
+// Columns [j, j + Vectors * kVector) of `taps`: sums in registers, four vectors to hide the
+// latency.
+template <int Vectors>
+LATHE_INLINE void tap_columns(const float* const* a, const float* const* b, int64_t taps,
+                              float* acc, int64_t j) {
+  using B = Batch<float>;
+  B sum[Vectors];
+  for (int v = 0; v < Vectors; ++v) sum[v] = B(0.0f);
+  for (int64_t t = 0; t < taps; ++t)
+    for (int v = 0; v < Vectors; ++v)
+      sum[v] = FmaV::of(B::load_unaligned(a[t] + j + v * kVector),
+                        B::load_unaligned(b[t] + j + v * kVector), sum[v]);
+  for (int v = 0; v < Vectors; ++v) sum[v].store_unaligned(acc + j + v * kVector);
+}
+
+void taps(const float* const* a, const float* const* b, int64_t taps, float* acc, int64_t n) {
+  int64_t j = 0;
+  for (; j + 4 * kVector <= n; j += 4 * kVector) tap_columns<4>(a, b, taps, acc, j);
+  if (j + 2 * kVector <= n) tap_columns<2>(a, b, taps, acc, j), j += 2 * kVector;
+  if (j + kVector <= n) tap_columns<1>(a, b, taps, acc, j), j += kVector;
+  for (; j < n; ++j) {
+    float sum = 0;
+    for (int64_t t = 0; t < taps; ++t) sum = FmaOf::of(a[t][j], b[t][j], sum);
+    acc[j] = sum;
+  }
+}

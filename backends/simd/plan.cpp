@@ -37,6 +37,7 @@ class Planner {
     if (!external_)
       for (size_t i = 0; i < k().reductions.size(); ++i) plan_fold(i);
     for (const Store& s : k().stores) plan_store(s);
+    p_.joins_rows = external_ && joins_rows();
     place_registers(p_, last_level());
     return std::move(p_);
   }
@@ -59,6 +60,20 @@ class Planner {
   };
 
   const Kernel& k() const { return p_.k; }
+
+  bool joins_rows() const {
+    if (!p_.list(Level::Row).empty()) return false;
+    for (const Level l : {Level::Tile, Level::Post})
+      for (const TileStep& s : p_.list(l)) {
+        const bool simple = s.kind == TileStep::Kind::Compute || s.kind == TileStep::Kind::Splat ||
+                            s.kind == TileStep::Kind::Load;
+        if (!simple || !s.varying) return false;
+      }
+    return std::ranges::all_of(p_.stores, [](const TileStore& s) {
+      return s.varying && s.combine == nullptr && s.access.offset.tiles.empty() &&
+             s.access.offset.scalars.empty();
+    });
+  }
   const Value& value(ScalarId id) const { return values_[static_cast<size_t>(id)]; }
   Level last_level() const { return k().core == Core::Scatter ? Level::Step : Level::Post; }
 

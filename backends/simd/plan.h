@@ -102,6 +102,9 @@ struct Plan {
   SymbolId vector = -1;  // -1: no iv to vectorise along, tiles of one element
   bool along_reduction = false;
   int64_t tile = 1;  // elements
+  // What follows a reduction done elsewhere is the same for every row: loads, element by element
+  // computation, stores of whole tiles. Rows shorter than a tile may then share one.
+  bool joins_rows = false;
   std::vector<TileStep> lists[kLevels];
   std::vector<TileFold> folds;
   std::vector<TileStore> stores;

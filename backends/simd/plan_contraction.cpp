@@ -2,58 +2,12 @@
 #include <initializer_list>
 
 #include "backends/simd/contraction.h"
+#include "backends/simd/factors.h"
 
 namespace lathe::simd {
 namespace {
 
 constexpr int64_t kNarrowest = 8;  // columns below which tiles of the VM do as well
-
-bool affine(const Kernel& k, const IndexExpr& e) {
-  return std::ranges::all_of(e.terms,
-                             [&](const IndexTerm& t) { return t.symbol < k.derived_symbol(0); });
-}
-
-// Why `id` cannot be a factor, or nothing.
-const char* refuse_factor(const Kernel& k, ScalarId id) {
-  const Instr& in = k.body[static_cast<size_t>(id)];
-  if (in.op != Scalar::Load || in.type != DType::f32) return "a factor is not a load of f32";
-  if (!in.access.indirect.empty()) return "a factor's load depends on data";
-  if (!affine(k, in.access.offset)) return "a factor's offset is not affine in the ivs";
-  for (const int32_t g : in.guards)
-    if (!affine(k, k.guards[static_cast<size_t>(g)].index))
-      return "a guard is not affine in the ivs";
-  return nullptr;
-}
-
-const char* refuse(const Kernel& k) {
-  if (k.core != Core::Reduce || k.order != Order::Sequential) return "not a sequential reduction";
-  if (k.reductions.size() != 1 || k.reductions[0].combine != Combine::Fma) return "not one fma";
-  if (k.reductions[0].type != DType::f32) return "the sum is not f32";
-  if (k.steps() == 0 || k.points() == 0) return "empty";
-  for (ScalarId id : {k.reductions[0].a, k.reductions[0].b})
-    if (const char* reason = refuse_factor(k, id)) return reason;
-  for (size_t i = static_cast<size_t>(k.pre); i < k.body.size(); ++i)
-    for (ScalarId a : k.body[i].args)
-      if (a >= 0 && a < k.pre && k.body[static_cast<size_t>(a)].op != Scalar::Const)
-        return "the reduction's values are used after it";
-  return nullptr;
-}
-
-const IndexExpr& offset_of(const Kernel& k, ScalarId id) {
-  return k.body[static_cast<size_t>(id)].access.offset;
-}
-
-bool guarded(const Kernel& k, ScalarId id) {
-  return !k.body[static_cast<size_t>(id)].guards.empty();
-}
-
-// Whether iv i moves the factor or decides where it is zero.
-bool concerns(const Kernel& k, ScalarId id, int i) {
-  if (offset_of(k, id).coefficient(i) != 0) return true;
-  return std::ranges::any_of(k.body[static_cast<size_t>(id)].guards, [&](int32_t g) {
-    return k.guards[static_cast<size_t>(g)].index.coefficient(i) != 0;
-  });
-}
 
 // The iv that moves `mine` but not `other` and is best for vectors: contiguous in the result, long.
 int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
@@ -65,7 +19,7 @@ int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
     if (extent < kNarrowest) continue;
     int s = extent >= 32 ? 3 : 1;
     if (k.stores[0].access.offset.coefficient(i) == 1) s += 4;
-    if (offset_of(k, mine).coefficient(i) == 1) s += 1;
+    if (factor_offset(k, mine).coefficient(i) == 1) s += 1;
     if (s > *score) best = i, *score = s;
   }
   return best;
@@ -83,29 +37,12 @@ int choose_longest(const Kernel& k, ScalarId mine, ScalarId other,
   return best;
 }
 
-// What `e` has at the first element of each run of k.
-std::vector<int64_t> run_offsets(const Kernel& k, const IndexExpr& e) {
-  std::vector<int64_t> out = {0};
-  for (size_t r = 0; r + 1 < k.red.size(); ++r) {
-    const int64_t step = e.coefficient(k.red_symbol(static_cast<int>(r)));
-    std::vector<int64_t> next;
-    for (const int64_t o : out)
-      for (int64_t i = 0; i < k.red[r]; ++i) next.push_back(o + i * step);
-    out = std::move(next);
-  }
-  return out;
-}
-
-int64_t step_of_k(const Kernel& k, const IndexExpr& e) {
-  return e.coefficient(k.red_symbol(static_cast<int>(k.red.size()) - 1));
-}
-
 int64_t step_of(const IndexExpr& e, int iv) { return iv >= 0 ? e.coefficient(iv) : 0; }
 
 Matrix matrix(const Kernel& k, ScalarId id, int along) {
   Matrix x;
   x.operand = k.body[static_cast<size_t>(id)].access.operand;
-  x.offset = offset_of(k, id);
+  x.offset = factor_offset(k, id);
   x.along = step_of(x.offset, along);
   x.step = step_of_k(k, x.offset);
   x.run = k.red.back();
@@ -134,7 +71,7 @@ void add_guards(Contraction& x, const Kernel& k, ScalarId a) {
 Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c,
                                                             const Table& table) {
   const Kernel& k = c.kernel;
-  if (const char* reason = refuse(k)) return failure("{}", reason);
+  if (const char* reason = refuse_product(k)) return failure("{}", reason);
   ScalarId a = k.reductions[0].a, b = k.reductions[0].b;
   int score = 0;
   int n = choose_columns(k, b, a, &score);

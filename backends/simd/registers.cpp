@@ -128,8 +128,9 @@ class Placement {
   int64_t tile_bytes_ = 0, scalar_bytes_ = 0;
 };
 
-int64_t vector_extent(const Plan& p) {
-  if (p.vector < 0) return 1;
+// Elements that a tile could ever hold.
+int64_t most_elements(const Plan& p) {
+  if (p.joins_rows) return p.k.points();
   const auto par = static_cast<SymbolId>(p.k.par.size());
   return p.vector < par ? p.k.par[static_cast<size_t>(p.vector)]
                         : p.k.red[static_cast<size_t>(p.vector - par)];
@@ -144,7 +145,7 @@ void place_registers(Plan& p, Level stores_at) {
     int64_t tile = kTileBudget / std::max<int64_t>(placement.tile_bytes(), 1);
     tile = std::clamp(tile, kShortestTile, kLongestTile) / kLanes * kLanes;
     p.tile =
-        std::min(tile, (std::max<int64_t>(vector_extent(p), 1) + kLanes - 1) / kLanes * kLanes);
+        std::min(tile, (std::max<int64_t>(most_elements(p), 1) + kLanes - 1) / kLanes * kLanes);
   }
   placement.fix_offsets(p.tile);
   int64_t at = placement.scalar_bytes() + placement.tile_bytes() * p.tile;

@@ -1,6 +1,7 @@
 #include "backends/simd/simd.h"
 
 #include "backends/simd/contraction.h"
+#include "backends/simd/taps.h"
 #include "backends/simd/vm.h"
 
 namespace lathe {
@@ -23,6 +24,9 @@ Result<CompiledKernel> simd_kernel(const Kernel& k, const KernelSchedule& s, con
     return CompiledKernel{run_contraction, contraction->get(), *contraction,
                           fmt::format("simd/{} contract {}x{}", name(target.isa), table->gemm_rows,
                                       table->gemm_width)};
+  if (auto taps = plan_taps(c, *table))
+    return CompiledKernel{run_taps, taps->get(), *taps,
+                          fmt::format("simd/{} taps", name(target.isa))};
   auto plan = std::make_shared<const Plan>(make_plan(std::move(c), *table, -1, false));
   return CompiledKernel{run_plan, plan.get(), plan, fmt::format("simd/{} tiles", name(target.isa))};
 }

@@ -31,6 +31,10 @@ struct GemmTile {
 };
 using GemmFn = void (*)(const GemmTile& t);
 
+// acc[0..n) = the sum over taps, in order, of a[tap][0..n) * b[tap][0..n).
+using TapsFn = void (*)(const float* const* a, const float* const* b, int64_t taps, float* acc,
+                        int64_t n);
+
 inline constexpr int kMaxGemmRows = 8;
 
 struct Table {
@@ -46,7 +50,9 @@ struct Table {
   FoldFn (*fold_sequential)(Combine combine, DType type);
   int gemm_rows, gemm_width;                             // register tile
   GemmFn gemm[kMaxGemmRows + 1];                         // by rows; width gemm_width
+  GemmFn gemm_narrow[kMaxGemmRows + 1];                  // width gemm_width / 2
   void (*gemm_row)(const GemmTile& t, int64_t columns);  // one row, any number of columns
+  TapsFn taps;
 };
 
 const Table& table_sse42();

@@ -11,6 +11,12 @@ namespace {
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && a < 0 ? 1 : 0); }
 
+int64_t coefficient(const TileIndex& x, SymbolId s) {
+  for (const IndexTerm& t : x.terms)
+    if (t.symbol == s) return t.coefficient;
+  return 0;
+}
+
 constexpr size_t kAlign = 64;
 constexpr size_t round_up(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
@@ -157,12 +163,82 @@ void Run::reduce_row() {
   run_stores(1);
 }
 
-void Run::finish_tile(int64_t start, int64_t n, const void* acc) {
-  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<void*>(acc);
+void Run::finish_tile(int64_t start, int64_t n, const float* acc) {
+  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<float*>(acc);
   symbols_[p_.vector] = start;
   run_list(Level::Tile, n);
   run_list(Level::Post, n);
   run_stores(n);
+}
+
+// ---- several rows as one tile
+
+void Run::finish_rows(SymbolId m, int64_t first, int64_t rows, int64_t start, int64_t n,
+                      const float* acc) {
+  const int64_t together = p_.joins_rows && n > 0 ? p_.tile / n : 1;
+  for (int64_t r = 0; r < rows; r += std::max<int64_t>(together, 1)) {
+    const int64_t count = std::min(together, rows - r);
+    symbols_[m] = first + r;
+    if (count > 1) {
+      finish_joined({m, first + r, count, n}, start, acc + r * n);
+      continue;
+    }
+    run_list(Level::Row, p_.tile);
+    for (int64_t j = 0; j < n; j += p_.tile)
+      finish_tile(start + j, std::min(p_.tile, n - j), acc + r * n + j);
+  }
+}
+
+void Run::finish_joined(const Rows& rows, int64_t start, const float* acc) {
+  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<float*>(acc);
+  symbols_[p_.vector] = start;
+  run_joined(Level::Tile, rows);
+  run_joined(Level::Post, rows);
+  for (const TileStore& s : p_.stores) store_joined(s, rows);
+}
+
+void Run::run_joined(Level l, const Rows& rows) {
+  for (const TileStep& s : p_.list(l))
+    if (s.kind == TileStep::Kind::Load) load_joined(s, rows);
+    else run_step(s, rows.count * rows.n);
+}
+
+void Run::load_joined(const TileStep& s, const Rows& rows) {
+  const TileAccess& a = p_.accesses[static_cast<size_t>(s.item)];
+  const int64_t apart = coefficient(a.offset, rows.m);
+  const bool plain = a.guards.empty() && a.offset.scalars.empty() && a.offset.tiles.empty();
+  if (plain && a.offset.step == 1 && apart == rows.n) return load(s, rows.count * rows.n);
+  const Register& place = p_.registers[static_cast<size_t>(s.out)];
+  std::byte* own = memory_ + place.offset;
+  const int64_t bytes = rows.n * place.bytes;
+  const bool same = plain && apart == 0;
+  // A load leaves a row at the register's begin, or where it lies; the first row is the last to
+  // come.
+  for (int64_t r = same ? 0 : rows.count - 1; r >= 0; --r) {
+    symbols_[rows.m] = rows.first + r;
+    load(s, rows.n);
+    std::byte* to = own + r * bytes;
+    if (regs_[s.out] != to) std::memcpy(to, regs_[s.out], static_cast<size_t>(bytes));
+  }
+  for (int64_t r = 1; same && r < rows.count; ++r)
+    std::memcpy(own + r * bytes, own, static_cast<size_t>(bytes));
+  symbols_[rows.m] = rows.first;
+  regs_[s.out] = own;
+}
+
+void Run::store_joined(const TileStore& s, const Rows& rows) {
+  const TileIndex& to = s.access.offset;
+  if (to.tiles.empty() && to.scalars.empty() && to.step == 1 && coefficient(to, rows.m) == rows.n)
+    return store(s, rows.count * rows.n);
+  void* const value = regs_[s.value];
+  const int64_t bytes = rows.n * p_.registers[static_cast<size_t>(s.value)].bytes;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    symbols_[rows.m] = rows.first + r;
+    regs_[s.value] = static_cast<std::byte*>(value) + r * bytes;
+    store(s, rows.n);
+  }
+  regs_[s.value] = value;
+  symbols_[rows.m] = rows.first;
 }
 
 // ---- accumulators

@@ -24,11 +24,14 @@ class Run {
 
   // For contractions, whose reduction is done elsewhere: `start` runs what depends on nothing; with
   // the parallel ivs set, `row` runs what does not depend on the vector iv; `finish_tile` the rest
-  // for n elements, with `acc` as accumulator.
+  // for n elements, with `acc` as accumulator; `finish_rows` both for [first, first + rows) of the
+  // parallel iv m, whose accumulators follow each other, as few long tiles as the registers allow.
   void start() { run_list(Level::Call, p_.tile); }
   int64_t* symbols() { return symbols_; }
   void row() { run_list(Level::Row, p_.tile); }
-  void finish_tile(int64_t start, int64_t n, const void* acc);
+  void finish_tile(int64_t start, int64_t n, const float* acc);
+  void finish_rows(SymbolId m, int64_t first, int64_t rows, int64_t start, int64_t n,
+                   const float* acc);
 
  private:
   void points(const int64_t* low, const int64_t* high);
@@ -45,6 +48,14 @@ class Run {
   void run_stores(int64_t n);
   void store(const TileStore& s, int64_t n);
   void load(const TileStep& s, int64_t n);
+  struct Rows {
+    SymbolId m;
+    int64_t first, count, n;  // n elements each
+  };
+  void finish_joined(const Rows& rows, int64_t start, const float* acc);
+  void run_joined(Level l, const Rows& rows);
+  void load_joined(const TileStep& s, const Rows& rows);
+  void store_joined(const TileStore& s, const Rows& rows);
   void guard_test(const TileStep& s, int64_t n);
   void fill_index(int64_t* out, const TileIndex& x, int64_t n) const;
 

@@ -45,7 +45,7 @@ def real(folder):
 
 
 class OnnxModels:
-    """Asks both engines about an OnnxRow."""
+    """Asks the engines about an OnnxRow."""
 
     def __init__(self, row, options):
         self.row, self.seconds, self.threads = row, options.seconds, options.threads
@@ -69,8 +69,9 @@ class OnnxModels:
 
     def measure(self, engine):
         """{case: milliseconds}"""
-        if engine == "lathe":
-            result = self._lathe("bench", "--min-time", self.seconds)
+        if engine in ("lathe", "simd"):
+            result = self._lathe("bench", "--min-time", self.seconds, "--backend",
+                                 "auto" if engine == "lathe" else engine)
         else:
             (result,) = engines.ask(["node", engines.HERE / "ort_engine.js", self.threads, self.folder,
                                      self.seconds], self.threads)

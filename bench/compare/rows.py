@@ -1,7 +1,8 @@
 """What is compared: rows of the tables in bench/RESULTS.md."""
 from dataclasses import dataclass
 
-TITLES = {"ort": "ONNX Runtime", "torch": "PyTorch", "openblas": "OpenBLAS", "onednn": "oneDNN"}
+TITLES = {"ort": "ONNX Runtime", "torch": "PyTorch", "openblas": "OpenBLAS", "onednn": "oneDNN",
+          "simd": "Lathe's xsimd backend"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class OnnxRow:
     name: str
     title: str
     source: str  # in ../shared: "anchors/NAME" (written by anchors/models.py) or "onnx/models/FOLDER"
-    engines = ("ort",)
+    engines = ("ort", "simd")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+#include "backends/simd/factors.h"
+
+#include <algorithm>
+
+namespace lathe::simd {
+namespace {
+
+bool affine(const Kernel& k, const IndexExpr& e) {
+  return std::ranges::all_of(e.terms,
+                             [&](const IndexTerm& t) { return t.symbol < k.derived_symbol(0); });
+}
+
+// Why `id` cannot be a factor, or nothing.
+const char* refuse_factor(const Kernel& k, ScalarId id) {
+  const Instr& in = k.body[static_cast<size_t>(id)];
+  if (in.op != Scalar::Load || in.type != DType::f32) return "a factor is not a load of f32";
+  if (!in.access.indirect.empty()) return "a factor's load depends on data";
+  if (!affine(k, in.access.offset)) return "a factor's offset is not affine in the ivs";
+  for (const int32_t g : in.guards)
+    if (!affine(k, k.guards[static_cast<size_t>(g)].index))
+      return "a guard is not affine in the ivs";
+  return nullptr;
+}
+
+}  // namespace
+
+const char* refuse_product(const Kernel& k) {
+  if (k.core != Core::Reduce || k.order != Order::Sequential) return "not a sequential reduction";
+  if (k.reductions.size() != 1 || k.reductions[0].combine != Combine::Fma) return "not one fma";
+  if (k.reductions[0].type != DType::f32) return "the sum is not f32";
+  if (k.red.empty() || k.steps() == 0 || k.points() == 0) return "empty";
+  for (ScalarId id : {k.reductions[0].a, k.reductions[0].b})
+    if (const char* reason = refuse_factor(k, id)) return reason;
+  for (size_t i = static_cast<size_t>(k.pre); i < k.body.size(); ++i)
+    for (ScalarId a : k.body[i].args)
+      if (a >= 0 && a < k.pre && k.body[static_cast<size_t>(a)].op != Scalar::Const)
+        return "the reduction's values are used after it";
+  return nullptr;
+}
+
+const IndexExpr& factor_offset(const Kernel& k, ScalarId id) {
+  return k.body[static_cast<size_t>(id)].access.offset;
+}
+
+bool guarded(const Kernel& k, ScalarId id) {
+  return !k.body[static_cast<size_t>(id)].guards.empty();
+}
+
+bool decides(const Kernel& k, ScalarId id, int i) {
+  return std::ranges::any_of(k.body[static_cast<size_t>(id)].guards, [&](GuardId g) {
+    return k.guards[static_cast<size_t>(g)].index.coefficient(i) != 0;
+  });
+}
+
+bool concerns(const Kernel& k, ScalarId id, int i) {
+  return factor_offset(k, id).coefficient(i) != 0 || decides(k, id, i);
+}
+
+std::vector<int64_t> run_offsets(const Kernel& k, const IndexExpr& e) {
+  std::vector<int64_t> out = {0};
+  for (size_t r = 0; r + 1 < k.red.size(); ++r) {
+    const int64_t step = e.coefficient(k.red_symbol(static_cast<int>(r)));
+    std::vector<int64_t> next;
+    for (const int64_t o : out)
+      for (int64_t i = 0; i < k.red[r]; ++i) next.push_back(o + i * step);
+    out = std::move(next);
+  }
+  return out;
+}
+
+int64_t step_of_k(const Kernel& k, const IndexExpr& e) {
+  return e.coefficient(k.red_symbol(static_cast<int>(k.red.size()) - 1));
+}
+
+}  // namespace lathe::simd

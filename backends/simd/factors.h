@@ -1,0 +1,23 @@
+// The factors of a reduction that sums products, and how they are walked.
+#pragma once
+
+#include "ir/kernel.h"
+
+namespace lathe::simd {
+
+// Why the kernel is not one sequential sum of products of two loads of f32, affine in the ivs, or
+// null. The loads may be guarded.
+const char* refuse_product(const Kernel& k);
+
+const IndexExpr& factor_offset(const Kernel& k, ScalarId id);
+bool guarded(const Kernel& k, ScalarId id);
+// Whether iv i moves one of the factor's guards; whether it moves the factor or one of those.
+bool decides(const Kernel& k, ScalarId id, int i);
+bool concerns(const Kernel& k, ScalarId id, int i);
+
+// Reduction ivs are walked in runs, each along the last of them. What `e` has at the first element
+// of each run, and by how much it advances within one.
+std::vector<int64_t> run_offsets(const Kernel& k, const IndexExpr& e);
+int64_t step_of_k(const Kernel& k, const IndexExpr& e);
+
+}  // namespace lathe::simd
