@@ -7,7 +7,9 @@
 namespace lathe::simd {
 namespace {
 
-constexpr int64_t kNarrowest = 8;  // columns below which tiles of the VM do as well
+// Columns below which tiles of the VM do as well: for short sums, and for those long enough to be
+// worth a register tile that is mostly empty.
+constexpr int64_t kNarrowest = 8, kNarrowestOfLong = 2, kLong = 32;
 
 // The iv that moves `mine` but not `other` and is best for vectors: contiguous in the result, long.
 int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
@@ -16,7 +18,7 @@ int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i) {
     if (!concerns(k, mine, i) || concerns(k, other, i)) continue;
     const int64_t extent = k.par[static_cast<size_t>(i)];
-    if (extent < kNarrowest) continue;
+    if (extent < (k.steps() < kLong ? kNarrowest : kNarrowestOfLong)) continue;
     int s = extent >= 32 ? 3 : 1;
     if (k.stores[0].access.offset.coefficient(i) == 1) s += 4;
     if (factor_offset(k, mine).coefficient(i) == 1) s += 1;
@@ -77,7 +79,7 @@ Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c,
   int n = choose_columns(k, b, a, &score);
   const int other = choose_columns(k, a, b, &score);
   if (other >= 0) n = other, std::swap(a, b);
-  if (n < 0) return failure("no iv of {} or more moves only one factor", kNarrowest);
+  if (n < 0) return failure("no iv of {} or more moves only one factor", kNarrowestOfLong);
 
   auto x = std::make_shared<Contraction>();
   x->table = &table;
