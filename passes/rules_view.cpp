@@ -173,6 +173,25 @@ Rewrite add_bands(const Site& s) {
   return Expr{&s.graph, s.graph.add(OpId::pad, std::move(operands), std::move(around))};
 }
 
+// Windows that neither overlap nor leave gaps give every element once: [.., O, K] to [.., O*K]. The
+// gradient of pooling becomes elementwise by it.
+Rewrite fold_disjoint(const Site& s) {
+  if (s.op != OpId::fold) return std::nullopt;
+  const auto& a = s.get<WindowAttrs>();
+  const auto n = std::ssize(a.kernel), lead = s.in[0].rank() - 2 * n;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto w = static_cast<size_t>(i);
+    const Dim covered = s.in[0].shape()[static_cast<int>(lead + i)] * Dim(a.kernel[w]);
+    if (a.stride[w] != a.kernel[w] || (a.dilation[w] != 1 && a.kernel[w] != 1) || a.low[w] != 0 ||
+        a.high[w] != 0 || !(covered == a.size[w]))
+      return std::nullopt;
+  }
+  Dims perm;
+  for (int64_t i = 0; i < lead; ++i) perm.push_back(i);
+  for (int64_t i = 0; i < n; ++i) perm.push_back(lead + i), perm.push_back(lead + n + i);
+  return reshape(transpose(s.in[0], std::move(perm)), s.type.shape);
+}
+
 constexpr Rule kRules[] = {
     {"transpose-identity", "transpose(x, [0,1,..]) = x", transpose_identity},
     {"transpose-transpose", "transpose(transpose(x, p), q) = transpose(x, p[q])",
@@ -189,6 +208,8 @@ constexpr Rule kRules[] = {
     {"concat-empty", "concat(x, empty, y) = concat(x, y)", concat_empty},
     {"view-of-splat", "view(splat a) = splat a", view_of_splat},
     {"add-bands", "pad(x, 0) + pad(y, 0) = pad(concat(x, y), 0), side by side", add_bands,
+     Exactness::SignOfZero},
+    {"fold-disjoint", "fold(x, disjoint windows) = reshape(transpose(x))", fold_disjoint,
      Exactness::SignOfZero},
 };
 

@@ -112,6 +112,11 @@ const Pattern kPatterns[] = {
      "%4 = pad %2, %0 {low=[0,3,0], high=[0,2,0], interior=[0,0,0]} : f32[2,7,4] "
      "%5 = pad %1, %0 {low=[0,1,0], high=[0,5,0], interior=[0,0,0]} : f32[2,7,4] "
      "%6 = add %5, %4 : f32[2,7,4] %7 = add %6, %3 : f32[2,7,4] return %7"},
+    {"fold-disjoint",
+     "%1 = slice %u {start=[0,0,0], size=[2,2,4], stride=[1,1,1]} : f32[2,2,4] "
+     "%2 = reshape %1 {shape=[2,2,2,2]} : f32[2,2,2,2] "
+     "%3 = fold %2 {kernel=[2,2], stride=[2,2], dilation=[1,1], low=[0,0], high=[0,0], fill=0, "
+     "size=[4,4]} : f32[4,4] return %3"},
     {"mul-zero-float",
      "%1 = constant {value=f32[](0)} : f32[] %2 = broadcast %1 {shape=[n,m], axes=[]} : f32[n,m] "
      "%3 = mul %x, %2 : f32[n,m] return %3"},
