@@ -183,7 +183,13 @@ Measured measure(Options o) {
   o.given = parse_dims(o.dims);
   if (is_onnx(o.model)) {
     const auto model = onnx::read_model(o.model);
-    onnx::infer_dims(*model, onnx_inputs(*model, read_feeds(o.inputs), {}, {}), o.given);
+    Feeds feeds = read_feeds(o.inputs);
+    if (o.train)  // others are inputs of the step
+      std::erase_if(feeds, [&](const auto& feed) {
+        return std::ranges::none_of(model->graph->inputs,
+                                    [&](const auto& in) { return in.name == feed.first; });
+      });
+    onnx::infer_dims(*model, onnx_inputs(*model, feeds, {}, {}), o.given);
     if (!o.train && !onnx::is_one_graph(model, onnx_dims(*model, o.given)))
       return measure_session(o, model);
   }
