@@ -107,8 +107,12 @@ class Networks:
                     self.row.kind, self.folder, *more], self.threads)
 
     def _lathe(self, verb, *more):
-        return ask([self.lathe, verb, self.folder / "model.json", "--json", "--threads", self.threads,
-                    "--weights", self.folder / "weights.safetensors",
+        task = json.loads((self.folder / "lathe.json").read_text())
+        if "weights" in task:
+            more = ("--weights", self.folder / task["weights"], *more)
+        if self.row.train and task["loss"]:
+            more = ("--loss", task["loss"], *more)
+        return ask([self.lathe, verb, self.folder / task["model"], "--json", "--threads", self.threads,
                     "--input", f"x={self.folder}/x.npy", *more], self.threads)[0]
 
     def _lathe_step(self, *more):

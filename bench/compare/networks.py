@@ -1,13 +1,18 @@
 """The networks that are compared: as PyTorch modules, as Keras configurations, and which weight of
 the one is which of the other. Imported in processes of PyTorch only."""
+import importlib.util
+import sys
+import tempfile
 from dataclasses import dataclass
-from typing import Callable
+from pathlib import Path
+from typing import Callable, Optional
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 VOCABULARY, LENGTH = 10000, 100
+CHARACTERS, TEXT = 65, 128
 
 
 class LstmClassifier(nn.Module):
@@ -91,16 +96,40 @@ def cnn_weights(m):
 class Network:
     module: Callable   # () -> what is trained
     answers: Callable  # module -> module whose result a user sees
-    keras: dict
-    weights: Callable  # module -> {Lathe's name: tensor}
+    keras: Optional[dict]         # None: Lathe reads the module as ONNX
+    weights: Optional[Callable]   # module -> {Lathe's name: tensor}
     inputs: Callable   # batch -> tensor
     targets: Callable  # batch -> tensor
     loss: Callable     # (the module's result, targets) -> scalar
+    lathe_loss: str = ""          # where it is not what Lathe would choose
     to_lathe: Callable = lambda x: x  # inputs in the layout of the Keras configuration
     frozen: tuple = ()                # parameters that Keras' network lacks
 
 
+def transformer():
+    """The anchors' small GPT; its file makes a folder of its first argument when it is imported."""
+    path = Path(__file__).resolve().parents[3] / "shared" / "anchors" / "models.py"
+    spec = importlib.util.spec_from_file_location("anchor_models", path)
+    module = importlib.util.module_from_spec(spec)
+    given = sys.argv
+    with tempfile.TemporaryDirectory() as folder:
+        sys.argv = [str(path), folder]
+        spec.loader.exec_module(module)
+    sys.argv = given
+    torch.manual_seed(0)
+    return module.Transformer(CHARACTERS, 128, 4, 4, TEXT, True)
+
+
 NETWORKS = {
+    "gpt": Network(
+        module=transformer,
+        answers=lambda m: m,
+        keras=None,
+        weights=None,
+        inputs=lambda batch: torch.randint(0, CHARACTERS, (batch, TEXT)),
+        targets=lambda batch: torch.randint(0, CHARACTERS, (batch, TEXT)),
+        loss=lambda y, t: F.cross_entropy(y.reshape(-1, CHARACTERS), t.reshape(-1)),
+        lathe_loss="sparse_categorical_crossentropy_from_logits"),
     "lstm": Network(
         module=LstmClassifier,
         answers=lambda m: m,

@@ -44,6 +44,7 @@ ROWS = (
     NetworkRow("train-lstm", "LSTM classifier, batch 32, 100 tokens, 10,000 words", "lstm", 32, True),
     NetworkRow("train-mlp", "MLP 784-512-512-10, batch 64", "mlp", 64, True),
     NetworkRow("train-cnn", "CNN on 28x28, batch 64", "cnn", 64, True),
+    NetworkRow("train-gpt", "GPT of 4 layers of 128, batch 16, 128 characters", "gpt", 16, True),
     NetworkRow("lstm-b1", "LSTM classifier, batch 1, 100 tokens", "lstm", 1),
     NetworkRow("lstm-b32", "LSTM classifier, batch 32, 100 tokens", "lstm", 32),
     NetworkRow("mlp-b1", "MLP 784-512-512-10, batch 1", "mlp", 1),

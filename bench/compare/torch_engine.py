@@ -1,8 +1,9 @@
 """PyTorch's process: writes a row's files, or measures it.
 
   torch_engine.py prepare NETWORK BATCH train|infer FOLDER
-      model.json, weights.safetensors, x.npy, target.npy, rest.npy for Lathe, model.onnx and x_ort.npy for
-      ONNX Runtime, and what they must answer: y.npy, losses.json
+      lathe.json (which files it reads), model.json and weights.safetensors or trained.onnx, x.npy, target.npy,
+      rest.npy for Lathe, model.onnx and x_ort.npy for ONNX Runtime, and what they must answer: y.npy,
+      losses.json
   torch_engine.py measure NETWORK BATCH train|infer FOLDER SECONDS
       checks its own answer with that, measures and prints one JSON object
 """
@@ -77,9 +78,19 @@ def write_safetensors(path, tensors):
 
 def prepare(network, batch, train, folder):
     module, x, target = seeded(network, batch)
-    with open(f"{folder}/model.json", "w") as file:
-        json.dump(network.keras, file)
-    write_safetensors(f"{folder}/weights.safetensors", network.weights(module))
+    lathe = {"model": "model.json", "loss": network.lathe_loss}
+    if network.keras is None:
+        lathe["model"] = "trained.onnx"
+        torch.onnx.export(module, x, f"{folder}/trained.onnx", opset_version=17, input_names=["x"],
+                          output_names=["y"], do_constant_folding=False,
+                          training=torch.onnx.TrainingMode.TRAINING)
+    else:
+        with open(f"{folder}/model.json", "w") as file:
+            json.dump(network.keras, file)
+        lathe["weights"] = "weights.safetensors"
+        write_safetensors(f"{folder}/weights.safetensors", network.weights(module))
+    with open(f"{folder}/lathe.json", "w") as file:
+        json.dump(lathe, file)
     for_lathe = network.to_lathe(x).contiguous().numpy()
     np.save(f"{folder}/x.npy", for_lathe if for_lathe.dtype == np.float32 else for_lathe.astype(np.int32))
     np.save(f"{folder}/x_ort.npy", x.numpy())
