@@ -1,5 +1,6 @@
 // Activation functions.
 #include "frontend/nn/activation.h"
+#include "frontend/onnx/formulas.h"
 #include "frontend/onnx/row.h"
 
 namespace lathe::onnx {
@@ -111,10 +112,9 @@ void hardmax(OpContext& c) {
 
 Expr gelu_of(OpContext& c, const Expr& x) {
   const std::string how = c.attr_text("approximate", "none");
-  if (how == "none") return nn::activate(nn::Activation::Gelu, x);
+  if (how == "none") return exact_gelu(x);
   if (how != "tanh") fail("approximate is '{}', expected none or tanh", how);
-  constexpr double kScale = 0.7978845608028654;  // sqrt(2 / pi)
-  return x * 0.5 * (tanh((x + x * x * x * 0.044715) * kScale) + 1.0);
+  return tanh_gelu(x);
 }
 
 void gelu(OpContext& c) { c.out(gelu_of(c, c.expr(0))); }

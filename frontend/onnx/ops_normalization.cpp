@@ -1,20 +1,11 @@
 // Normalisation.
 #include <cmath>
 
+#include "frontend/onnx/formulas.h"
 #include "frontend/onnx/row.h"
 
 namespace lathe::onnx {
 namespace {
-
-struct Moments {
-  Expr mean, variance;  // with the axes kept
-};
-
-Moments moments(const Expr& x, const Dims& axes) {
-  const Expr mean = keep_axes(reduce_mean(x, axes), axes);
-  const Expr centered = x - mean;
-  return {mean, keep_axes(reduce_mean(centered * centered, axes), axes)};
-}
 
 // Every axis but the channels'.
 Dims all_but_channels(int rank) {

@@ -43,6 +43,7 @@ constexpr Family kFamilies[] = {
     {"ai.onnx.ml", ml_tree_rows},
     {"ai.onnx.preview", preview_rows},
     {"ai.onnx.preview.training", training_rows},
+    {"com.microsoft", microsoft_rows},
 };
 
 using Key = std::pair<std::string_view, std::string_view>;

@@ -48,6 +48,8 @@ std::span<const OpRow> ml_model_rows();
 std::span<const OpRow> ml_rows();
 std::span<const OpRow> ml_tree_rows();
 std::span<const OpRow> preview_rows();
+// Of com.microsoft.
+std::span<const OpRow> microsoft_rows();
 // Of ai.onnx.preview.training.
 std::span<const OpRow> training_rows();
 
