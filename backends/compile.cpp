@@ -21,7 +21,8 @@ Program compile_program(const Graph& g, const CompileOptions& options) {
 }
 
 std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,
-                                            std::shared_ptr<ThreadPool> pool) {
+                                            std::shared_ptr<ThreadPool> pool,
+                                            std::shared_ptr<Arena> arena) {
   std::vector<KernelEntry> entries;
   std::vector<std::shared_ptr<const void>> keep;
   for (size_t i = 0; i < kernels.size(); ++i) {
@@ -34,7 +35,8 @@ std::unique_ptr<Executable> make_executable(const Program& p, std::vector<Compil
     entries.push_back(std::move(e));
     keep.push_back(std::move(kernels[i].keep));
   }
-  return std::make_unique<Executable>(p.plan, std::move(entries), std::move(keep), std::move(pool));
+  return std::make_unique<Executable>(p.plan, std::move(entries), std::move(keep), std::move(pool),
+                                      std::move(arena));
 }
 
 std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
@@ -44,7 +46,7 @@ std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptio
   if (may_tier(options)) return start_tiered(p, options, std::move(pool));
   return make_executable(
       p, select_kernels(p, options.target, options.backend, threads, options.on_fallback),
-      std::move(pool));
+      std::move(pool), options.arena);
 }
 
 std::string kernel_name(const Kernel& k, const CompiledKernel& compiled) {

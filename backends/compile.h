@@ -16,6 +16,8 @@ struct CompileOptions {
   Backend backend = Backend::Auto;
   DimBinding dims;                   // values of the graph's symbolic dims
   std::shared_ptr<ThreadPool> pool;  // shared with other executables; null: one is made
+  std::shared_ptr<Arena>
+      arena;  // shared with executables that do not run meanwhile; null: one is made
   // With Backend::Auto: run on LLVM's code only, not on xsimd's kernels while LLVM compiles. The
   // results are the same bits.
   bool wait_compile = false;
@@ -31,7 +33,8 @@ std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& option
 std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options);
 // The last step alone: kernels that select_kernels gave for p, on a pool.
 std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,
-                                            std::shared_ptr<ThreadPool> pool);
+                                            std::shared_ptr<ThreadPool> pool,
+                                            std::shared_ptr<Arena> arena = nullptr);
 
 // What profiles call a kernel: its label and what runs it.
 std::string kernel_name(const Kernel& k, const CompiledKernel& compiled);

@@ -80,11 +80,12 @@ std::unique_ptr<Executable> start_tiered(const Program& p, const CompileOptions&
   if (pending->complete()) {
     if (auto mapped = pending->map()) {
       explain_dispatch(fmt::format("all {} kernels from the cache", p.kernels.size()));
-      return make_executable(p, *std::move(mapped), std::move(pool));
+      return make_executable(p, *std::move(mapped), std::move(pool), options.arena);
     }
   }
-  auto executable = make_executable(
-      p, select_kernels(p, options.target, Backend::Simd, 1, options.on_fallback), std::move(pool));
+  auto executable =
+      make_executable(p, select_kernels(p, options.target, Backend::Simd, 1, options.on_fallback),
+                      std::move(pool), options.arena);
   explain_dispatch(fmt::format("{} kernels begin on xsimd while LLVM compiles", p.kernels.size()));
   pending->start();
   executable->replace_kernels([pending](bool wait) { return pending->take(wait); });

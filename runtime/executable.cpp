@@ -5,8 +5,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "ir/base/memory.h"
-
 namespace lathe {
 namespace {
 
@@ -29,27 +27,32 @@ size_t arg_limit(const std::vector<Step>& steps) {
 
 Executable::Executable(Plan plan, std::vector<KernelEntry> kernels,
                        std::vector<std::shared_ptr<const void>> keep,
-                       std::shared_ptr<ThreadPool> pool)
+                       std::shared_ptr<ThreadPool> pool, std::shared_ptr<Arena> arena)
     : plan_(std::move(plan)),
       kernels_(std::move(kernels)),
       keep_(std::move(keep)),
       pool_(std::move(pool)),
+      arena_(arena ? std::move(arena) : std::make_shared<Arena>()),
       base_(plan_.buffers.size(), nullptr),
       iteration_(static_cast<size_t>(plan_.loops), 0) {
   LATHE_ASSERT(std::ssize(kernels_) == plan_.kernels);
   LATHE_ASSERT(arg_limit(plan_.steps) <= kMaxArgs, "a kernel has too many operands");
-  if (plan_.arena_bytes > 0) {
-    arena_ = allocate_memory(plan_.arena_bytes);
-    if (!arena_) fail("out of memory: the arena needs {} bytes", plan_.arena_bytes);
-  }
+  place_temporaries();
   for (size_t i = 0; i < plan_.buffers.size(); ++i) {
     const Buffer& b = plan_.buffers[i];
-    if (b.kind == BufferKind::Arena && arena_)
-      base_[i] = static_cast<std::byte*>(arena_.get()) + b.offset;
     if (b.kind == BufferKind::Constant)
       base_[i] = static_cast<std::byte*>(
           const_cast<void*>(plan_.constants[static_cast<size_t>(b.index)].raw()));
   }
+}
+
+void Executable::place_temporaries() {
+  if (plan_.arena_bytes == 0) return;
+  std::byte* at = arena_->at_least(plan_.arena_bytes);
+  if (at == arena_at_) return;
+  arena_at_ = at;
+  for (size_t i = 0; i < plan_.buffers.size(); ++i)
+    if (plan_.buffers[i].kind == BufferKind::Arena) base_[i] = at + plan_.buffers[i].offset;
 }
 
 int Executable::find_input(std::string_view name) const { return find_port(plan_.inputs, name); }
@@ -140,6 +143,7 @@ void Executable::look_for_kernels(bool wait) {
 void Executable::run(std::span<void* const> inputs, std::span<void* const> outputs) {
   LATHE_ASSERT(inputs.size() == plan_.inputs.size() && outputs.size() == plan_.outputs.size());
   look_for_kernels(false);
+  place_temporaries();
   for (size_t i = 0; i < inputs.size(); ++i)
     base_[static_cast<size_t>(plan_.inputs[i].buffer)] = static_cast<std::byte*>(inputs[i]);
   for (size_t i = 0; i < outputs.size(); ++i)

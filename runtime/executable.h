@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/base/plan.h"
+#include "runtime/arena.h"
 #include "runtime/kernel_abi.h"
 #include "runtime/thread_pool.h"
 
@@ -37,9 +38,11 @@ using ReplaceKernels = std::function<std::optional<std::vector<KernelFunction>>(
 // One run at a time; several Executables may run at once. Shares the pool with others.
 class Executable {
  public:
-  // `keep` owns the kernels' code.
+  // `keep` owns the kernels' code. `arena` may be shared with executables that do not run
+  // meanwhile; null: one of its own.
   Executable(Plan plan, std::vector<KernelEntry> kernels,
-             std::vector<std::shared_ptr<const void>> keep, std::shared_ptr<ThreadPool> pool);
+             std::vector<std::shared_ptr<const void>> keep, std::shared_ptr<ThreadPool> pool,
+             std::shared_ptr<Arena> arena = nullptr);
 
   const std::vector<Port>& inputs() const { return plan_.inputs; }
   const std::vector<Port>& outputs() const { return plan_.outputs; }
@@ -75,6 +78,7 @@ class Executable {
 
  private:
   void look_for_kernels(bool wait);
+  void place_temporaries();
   void execute(const std::vector<Step>& steps);
   void call(const Step& step);
   std::byte* address(const BufferRef& ref) const;
@@ -84,7 +88,8 @@ class Executable {
   std::vector<std::shared_ptr<const void>> keep_;
   ReplaceKernels ready_;  // null where there is nothing to wait for
   std::shared_ptr<ThreadPool> pool_;
-  std::shared_ptr<void> arena_;
+  std::shared_ptr<Arena> arena_;
+  std::byte* arena_at_ = nullptr;   // what base_ was filled for
   std::vector<std::byte*> base_;    // by buffer, for the current run
   std::vector<int64_t> iteration_;  // by loop
   std::vector<KernelTime> times_;

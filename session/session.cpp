@@ -97,6 +97,7 @@ void append_tensors(const Values& values, std::vector<HostTensor>& slots) {
 Session::Session(std::shared_ptr<const onnx::ModelDef> model, SessionOptions options)
     : model_(std::move(model)), options_(std::move(options)), main_(std::make_unique<Tree>()) {
   CompileOptions& c = options_.compile;
+  if (!c.arena) c.arena = std::make_shared<Arena>();
   if (!c.pool && !options_.evaluate) c.pool = std::make_shared<ThreadPool>(thread_count(c.threads));
 }
 
