@@ -14,6 +14,10 @@ void fast_gelu(OpContext& c) {
   c.out(tanh_gelu(x));
 }
 
+void quick_gelu(OpContext& c) {
+  c.out(c.expr(0) * sigmoid(c.expr(0) * c.attr_float("alpha", 1.702)));
+}
+
 Expr last_two_swapped(const Expr& x) {
   if (x.rank() < 2) return x;
   Dims perm = range(0, x.rank());
@@ -46,11 +50,9 @@ void skip_layer_norm(OpContext& c) {
 }
 
 constexpr OpRow kRows[] = {
-    {"BiasGelu", 1, bias_gelu},
-    {"FastGelu", 1, fast_gelu},
-    {"FusedMatMul", 1, fused_matmul},
-    {"Gelu", 1, unary<exact_gelu>},
-    {"SkipLayerNormalization", 1, skip_layer_norm},
+    {"BiasGelu", 1, bias_gelu},       {"FastGelu", 1, fast_gelu},
+    {"FusedMatMul", 1, fused_matmul}, {"Gelu", 1, unary<exact_gelu>},
+    {"QuickGelu", 1, quick_gelu},     {"SkipLayerNormalization", 1, skip_layer_norm},
 };
 
 }  // namespace
