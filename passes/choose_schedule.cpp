@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ir/byte_product.h"
 #include "passes/kernel_passes.h"
 
 namespace lathe {
@@ -71,6 +72,7 @@ double expected_ns(const Kernel& k, int unit, const Target& target) {
       static_cast<double>(round_up(columns, lanes)) / static_cast<double>(columns);
   const double rate =
       (lanes >= 8 ? 56 : 12) * std::min(1.0, 0.4 * static_cast<double>(rows_of(k, unit)));
+  if (byte_product(k, unit)) return points * steps * padded / (target.vnni ? 4 * rate : rate);
   return points * steps * std::max(padded / rate, each / 4) + results;
 }
 

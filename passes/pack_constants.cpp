@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "ir/base/gather.h"
+#include "ir/byte_product.h"
 #include "ir/kernel_text.h"
 #include "passes/kernel_passes.h"
 #include "passes/program_use.h"
@@ -30,6 +31,7 @@ struct Factor {
   std::vector<SymbolId> outer;  // the other parallel ivs that it varies in
   int64_t rows = 1;             // points of the parallel space that share a column
   int64_t width = kPanel;
+  int64_t group = 1;  // steps of the last reduction iv that lie side by side
 };
 
 // Columns [first, first + count) of a product, in panels as wide as `width` or in one.
@@ -57,8 +59,9 @@ bool is_plain(const Kernel& k, const Instr& load) {
   });
 }
 
-// Whether nothing but `load` that is evaluated at every step, and no derived symbol, depends on n.
-bool only_there(const Kernel& k, ScalarId load, SymbolId n) {
+// Whether nothing but `load` that is evaluated at every step, and no derived symbol, depends on n,
+// and nothing but `reader` reads it.
+bool only_there(const Kernel& k, ScalarId load, ScalarId reader, SymbolId n) {
   for (const DerivedSymbol& d : k.derived)
     if (d.numerator.coefficient(n) != 0) return false;
   for (const Guard& g : k.guards)
@@ -70,7 +73,7 @@ bool only_there(const Kernel& k, ScalarId load, SymbolId n) {
     if (in.op == Scalar::Load && in.access.operand == operand) return false;
     if (i < k.pre && (in.access.offset.coefficient(n) != 0 || in.index.coefficient(n) != 0))
       return false;
-    if (std::ranges::find(in.args, load) != in.args.end()) return false;
+    if (i != reader && std::ranges::find(in.args, load) != in.args.end()) return false;
   }
   return true;
 }
@@ -95,21 +98,34 @@ std::optional<Factor> walked(const Kernel& k, SymbolId n, ScalarId load) {
   return f;
 }
 
-std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, ScalarId load) {
+std::optional<Factor> factor_of(const Kernel& k, const KernelSchedule& s, ScalarId load,
+                                ScalarId reader = -1) {
   const Instr& in = k.body[static_cast<size_t>(load)];
   const SymbolId n = s.vector;
-  if (!is_plain(k, in) || in.access.offset.coefficient(n) == 0 || !only_there(k, load, n))
+  if (!is_plain(k, in) || in.access.offset.coefficient(n) == 0 || !only_there(k, load, reader, n))
     return std::nullopt;
   std::optional<Factor> f = walked(k, n, load);
   if (f) f->width = f->rows <= kFewRows ? kWidePanel : kPanel;
   return f;
 }
 
-// Elements from a row of a panel to the next: rows longer than a line of the cache begin with one.
-int64_t pitch(const Kernel& k, int32_t operand, int64_t columns) {
-  const int64_t line = 64 / byte_size(k.operands[static_cast<size_t>(operand)].dtype);
-  return columns < line ? columns : (columns + line - 1) / line * line;
+// The factor of a product of bytes, in groups of as many as a lane of the target's sums takes.
+std::optional<Factor> byte_factor(const Kernel& k, const KernelSchedule& s, const Target& target) {
+  const std::optional<ByteProduct> product = byte_product(k, s.vector);
+  if (!product || product->group != 1) return std::nullopt;
+  std::optional<Factor> f = factor_of(k, s, product->b.load, product->b.cast);
+  if (f) f->group = target.vnni ? 4 : 2;
+  return f;
 }
+
+// Elements from a row of a panel to the next: rows longer than a line of the cache begin with one,
+// and those of groups are whole vectors.
+int64_t pitch(const Kernel& k, const Factor& f, int64_t columns) {
+  const int64_t line = 64 / byte_size(k.operands[static_cast<size_t>(f.operand)].dtype);
+  return columns < line && f.group == 1 ? columns : (columns + line - 1) / line * line;
+}
+
+int64_t groups(const Kernel& k, const Factor& f) { return (k.red.back() + f.group - 1) / f.group; }
 
 // A literal that the vectors of any kernel read across memory; all of it becomes one panel.
 std::optional<Factor> strided_literal(const Kernel& k, const KernelSchedule& s, ScalarId load) {
@@ -128,19 +144,28 @@ std::optional<Factor> strided_literal(const Kernel& k, const KernelSchedule& s, 
 }
 
 // Offset in the packed factor; `panel` and `column` are the ivs of a part, panel -1 for one panel.
+// The last derived symbol counts groups, where there are some.
 IndexExpr packed_offset(const Kernel& k, const Factor& f, const std::vector<SymbolId>& outer,
                         SymbolId panel, SymbolId column,
                         const std::function<void(SymbolId)>& walk = {}) {
   IndexExpr out;
-  int64_t step = 1;
+  int64_t step = f.group;
   const auto inside = [&](SymbolId iv) {
     out = out + IndexExpr::symbol(iv) * step;
     step *= extent(k, iv);
     if (walk) walk(iv);
   };
   inside(column);
-  step = pitch(k, f.operand, step);
-  for (int i = static_cast<int>(k.red.size()); i-- > 0;) inside(k.red_symbol(i));
+  step = pitch(k, f, step);
+  auto reds = static_cast<int>(k.red.size());
+  if (f.group > 1) {
+    const SymbolId last = k.red_symbol(--reds);
+    const SymbolId group = k.derived_symbol(static_cast<int>(k.derived.size()) - 1);
+    out = out + IndexExpr::symbol(last) + IndexExpr::symbol(group) * (step - f.group);
+    step *= groups(k, f);
+    if (walk) walk(last);
+  }
+  while (reds-- > 0) inside(k.red_symbol(reds));
   if (panel >= 0) inside(panel);
   for (size_t i = outer.size(); i-- > 0;) inside(outer[i]);
   return out;
@@ -178,10 +203,13 @@ struct Packed {
   Dims dims, strides;  // of the literal's elements, outermost first
   int64_t offset = 0;
   int64_t pitch = 0;
+  int64_t group = 1;
 };
 
 Packed pack_part(const Kernel& k, const Factor& f, const Part& part) {
-  Packed p{part_kernel(k, f, part), {}, {}, 0, 0};
+  Packed p{part_kernel(k, f, part), {}, {}, 0, 0, f.group};
+  if (f.group > 1)
+    p.kernel.derived.push_back({IndexExpr::symbol(p.kernel.derived_symbol(0) - 1), f.group});
   const SymbolId column = part.panels() ? f.n + 1 : f.n;
   std::vector<SymbolId> outer;
   for (const SymbolId i : f.outer) outer.push_back(part.panels() && i > f.n ? i + 1 : i);
@@ -193,9 +221,10 @@ Packed pack_part(const Kernel& k, const Factor& f, const Part& part) {
         p.strides.insert(p.strides.begin(), from.coefficient(iv));
       });
   p.offset = from.constant;
-  p.pitch = pitch(k, f.operand, p.dims.back());
-  p.kernel.operands[static_cast<size_t>(f.operand)].size =
-      element_count(p.dims) / p.dims.back() * p.pitch;
+  p.pitch = pitch(k, f, p.dims.back() * f.group);
+  int64_t rows = element_count(p.dims) / p.dims.back();
+  if (f.group > 1) rows = rows / k.red.back() * groups(k, f);
+  p.kernel.operands[static_cast<size_t>(f.operand)].size = rows * p.pitch;
   return p;
 }
 
@@ -207,6 +236,22 @@ bool worth_packing(const Kernel& k, const Factor& f) {
   const bool side_by_side = offset.coefficient(f.n) == 1;
   if (side_by_side && operand.size * byte_size(operand.dtype) <= kNear) return false;
   return extent(k, f.n) > f.width || !(offset == packed_offset(k, f, f.outer, -1, f.n));
+}
+
+// Bytes [.., k, columns] as [.. k / group, columns * group]: the steps of a group side by side for
+// each column, zeros where the last has fewer.
+Tensor interleaved(const Tensor& t, int64_t group) {
+  if (group == 1) return t;
+  const int64_t columns = t.dims().back(), steps = t.dims()[t.dims().size() - 2];
+  const int64_t groups = (steps + group - 1) / group, all = t.size() / (steps * columns);
+  Tensor out = Tensor::zeros(t.dtype(), {all * groups, columns * group});
+  const auto* from = static_cast<const std::byte*>(t.raw());
+  auto* to = static_cast<std::byte*>(out.mutable_raw());
+  for (int64_t i = 0; i < all; ++i, to += groups * columns * group)
+    for (int64_t k = 0; k < steps; ++k)
+      for (int64_t c = 0; c < columns; ++c)
+        to[(k / group * columns + c) * group + k % group] = *from++;
+  return out;
 }
 
 // The last axis apart by `pitch` elements, the gaps zero.
@@ -238,8 +283,9 @@ class Packer {
   }
 
  private:
-  static std::optional<Factor> find(const Kernel& k, const KernelSchedule& s) {
-    std::optional<Factor> f;
+  std::optional<Factor> find(const Kernel& k, const KernelSchedule& s) const {
+    std::optional<Factor> f = byte_factor(k, s, target_);
+    if (f) return f;
     if (is_sequential_product(k, s)) {
       const Reduction& r = k.reductions[0];
       f = factor_of(k, s, r.b);
@@ -289,13 +335,15 @@ class Packer {
   }
 
   int packed(int literal, const Packed& part) {
-    const auto [found, fresh] =
-        literals_.emplace(std::tuple(literal, part.dims, part.strides, part.offset), -1);
+    const auto [found, fresh] = literals_.emplace(
+        std::tuple(literal, part.dims, part.strides, part.offset, part.group), -1);
     if (!fresh) return found->second;
     Plan& plan = p_.plan;
     const Buffer from = plan.buffers[static_cast<size_t>(literal)];
     const Tensor& t = plan.constants[static_cast<size_t>(from.index)];
-    Tensor panels = with_pitch(gather_strided(t, part.dims, part.strides, part.offset), part.pitch);
+    Tensor panels =
+        with_pitch(interleaved(gather_strided(t, part.dims, part.strides, part.offset), part.group),
+                   part.pitch);
     const auto index = static_cast<int>(plan.constants.size());
     plan.buffers.push_back({from.name, BufferKind::Constant, index, panels.bytes(), 0});
     plan.constants.push_back(std::move(panels));
@@ -316,7 +364,7 @@ class Packer {
   const Target& target_;
   std::vector<std::optional<Factor>> found_;  // by kernel of the beginning
   std::map<std::string, int> by_text_;
-  std::map<std::tuple<int, Dims, Dims, int64_t>, int> literals_;
+  std::map<std::tuple<int, Dims, Dims, int64_t, int64_t>, int> literals_;
   bool changed_ = false;
 };
 

@@ -8,8 +8,9 @@ namespace lathe {
 
 // A literal that a product multiplies by, [k, n] in any layout, becomes panels [n / w, k, w] once,
 // ahead: kernels walk memory and copy nothing. Columns beyond the last whole panel get a kernel of
-// their own, which is why one call may become two. Order of additions and bits stay; literals that
-// nothing reads any more go.
+// their own, which is why one call may become two. Bytes that are summed in 32 bits are interleaved
+// as the target's instructions take them (ir/byte_product.h). Order of additions and bits stay;
+// literals that nothing reads any more go.
 void pack_constants(Program& p, const Target& target);
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include "ir/graph_verify.h"
 #include "passes/decompose.h"
 #include "passes/fold.h"
+#include "passes/integer_products.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
 #include "passes/pack_constants.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr GraphPass kGraphPasses[] = {
     {"simplify", simplify, "first: a composite's body is simplified once, not once for each use"},
     {"decompose", decompose, "no backend claims a composite yet, and fusion must see inside"},
+    {"integer_products", integer_products,
+     "before literals are folded, which would leave dequantised weights"},
     {"sink_transposes", sink_transposes,
      "after decompose, which lets them out of composites; folding then permutes weights"},
     {"fold_constants", fold_constants,

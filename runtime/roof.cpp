@@ -19,14 +19,24 @@ constexpr int kSamples = 9;
 constexpr double kSampleSeconds = 0.006;
 constexpr size_t kArrayBytes = size_t{64} << 20;  // beyond the share of L3 that one process gets
 
-roof::FmaLoop fma_loop(Isa isa) {
+roof::Loop fma_loop(Isa isa) {
 #if defined(__x86_64__)
-  constexpr std::array<roof::FmaLoop, 4> kLoops = {roof::fma_scalar, roof::fma_sse42,
-                                                   roof::fma_avx2, roof::fma_avx512};
+  constexpr std::array<roof::Loop, 4> kLoops = {roof::fma_scalar, roof::fma_sse42, roof::fma_avx2,
+                                                roof::fma_avx512};
   return kLoops[static_cast<size_t>(isa)];
 #else
   static_cast<void>(isa);
   return roof::fma_scalar;
+#endif
+}
+
+// Null where the CPU has none.
+roof::Loop byte_loop(Isa isa) {
+#if defined(__x86_64__)
+  return isa == Isa::avx512 && detect_cpu().native.vnni ? roof::bytes_vnni : nullptr;
+#else
+  static_cast<void>(isa);
+  return nullptr;
 #endif
 }
 
@@ -48,8 +58,8 @@ double median_rate(double amount, Run run) {
   return rates[kSamples / 2];
 }
 
-double measure_gflops(ThreadPool& pool, int threads, Isa isa) {
-  roof::FmaLoop loop = fma_loop(isa);
+// In 1e9 operations a second.
+double measure_rate(ThreadPool& pool, int threads, roof::Loop loop) {
   constexpr int64_t kProbe = 100000;
   loop(kProbe);
   Clock::time_point start = Clock::now();
@@ -118,7 +128,9 @@ Roof measure_roof(ThreadPool& pool, int threads, Isa isa) {
   pool.parallel_region(threads, [&](int thread, int n) {
     if (thread == 0) roof.threads = n;
   });
-  roof.gflops = measure_gflops(pool, roof.threads, isa);
+  roof.gflops = measure_rate(pool, roof.threads, fma_loop(isa));
+  if (const roof::Loop loop = byte_loop(isa))
+    roof.byte_gops = measure_rate(pool, roof.threads, loop);
   measure_memory(pool, roof);
   return roof;
 }

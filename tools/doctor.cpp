@@ -22,6 +22,7 @@ ordered_json roof_json(ThreadPool& pool, int threads, Isa isa) {
   const Roof r = measure_roof(pool, threads, isa);
   return {{"threads", r.threads},
           {"gflops", r.gflops},
+          {"byte_gops", r.byte_gops},
           {"read_gbs", r.read_gbs},
           {"copy_gbs", r.copy_gbs}};
 }
@@ -66,9 +67,11 @@ void print_diagnosis(const ordered_json& d) {
              d["cpus"].get<int>(), quota > 0 ? fmt::format("{:.1f}", quota) : "none");
   fmt::print("objects    {}\n", text("cache_dir").empty() ? "not kept on disk" : text("cache_dir"));
   for (const ordered_json& r : d["roof"])
-    fmt::print("roof       {} thread{}: {:.1f} GFLOP/s, reading {:.1f} GB/s, copying {:.1f} GB/s\n",
-               r["threads"].get<int>(), r["threads"].get<int>() == 1 ? "" : "s",
-               r["gflops"].get<double>(), r["read_gbs"].get<double>(), r["copy_gbs"].get<double>());
+    fmt::print(
+        "roof       {} thread{}: {:.1f} GFLOP/s, {:.1f} Gop/s of bytes, reading {:.1f} GB/s, "
+        "copying {:.1f} GB/s\n",
+        r["threads"].get<int>(), r["threads"].get<int>() == 1 ? "" : "s", r["gflops"].get<double>(),
+        r["byte_gops"].get<double>(), r["read_gbs"].get<double>(), r["copy_gbs"].get<double>());
 }
 
 Action setup_doctor(OptionList& options) {

@@ -49,23 +49,24 @@ class Contraction {
     if (p_.pack) {
       const int32_t operand = k_.body[static_cast<size_t>(p_.b)].access.operand;
       llvm::Type* element = memory_type(k_.operands[static_cast<size_t>(operand)].dtype);
-      auto* scratch =
-          b_.CreateAlloca(element, b_.getInt64(static_cast<uint64_t>(k_.steps() * p_.width())));
+      auto* scratch = b_.CreateAlloca(
+          element, b_.getInt64(static_cast<uint64_t>(k_.steps() * p_.row_elements())));
       scratch->setAlignment(llvm::Align(64));
       panel_ = scratch;
     }
     sums_ = llvm::ConstantPointerNull::get(b_.getPtrTy());
-    if (p_.steps > 0) {
+    const int64_t sums_kept = p_.steps > 0 ? p_.block * p_.columns : flips() ? p_.width() : 0;
+    if (sums_kept > 0) {
       llvm::Type* element = loops_.ops().type(k_.reductions[0].type, 1);
-      auto* sums =
-          b_.CreateAlloca(element, b_.getInt64(static_cast<uint64_t>(p_.block * p_.columns)));
+      auto* sums = b_.CreateAlloca(element, b_.getInt64(static_cast<uint64_t>(sums_kept)));
       sums->setAlignment(llvm::Align(64));
       sums_ = sums;
     }
     over(p_.outer, 0, [&] { blocks(); });
     b_.CreateRetVoid();
-    return fmt::format("contract {}x{}{}{}", p_.rows, p_.width(), p_.pack ? " packed" : "",
-                       p_.steps > 0 ? fmt::format(" k{}", k_.steps()) : "");
+    return fmt::format("contract {}x{}{}{}{}", p_.rows, p_.width(), p_.pack ? " packed" : "",
+                       p_.steps > 0 ? fmt::format(" k{}", k_.steps()) : "",
+                       p_.dot ? fmt::format(" dot{}", p_.dot->group) : "");
   }
 
  private:
@@ -78,6 +79,7 @@ class Contraction {
     int width() const { return parts * lanes; }
   };
 
+  bool flips() const { return p_.dot && p_.dot->flips(); }
   llvm::Type* memory_type(DType t) { return loops_.ops().memory_type(t); }
   int64_t extent(SymbolId par) const { return k_.par[static_cast<size_t>(par)]; }
   Value* begin_of(SymbolId par) { return par == s_.parallel ? f_->getArg(1) : loops_.i64(0); }
@@ -213,11 +215,17 @@ class Contraction {
       left = b_.CreateSelect(usual, end, main);
       step_through(p_.n, main, left, rest, [&] { panel(last, rows); });
     }
-    step_through(p_.n, left, end, 1, [&] { panel(Columns{1, 1, 0}, rows); });
+    const Columns one = p_.dot ? Columns{1, p_.lanes, 1} : Columns{1, 1, 0};
+    step_through(p_.n, left, end, 1, [&] { panel(one, rows); });
   }
 
   void panel(const Columns& c, const Rows& rows) {
     if (p_.pack && c.lanes > 1 && stage_ != Stage::End) call(pack_function(c));
+    if (flips()) {
+      stage_ = Stage::Columns;
+      call(tile_function(1, c));
+      stage_ = Stage::Whole;
+    }
     over(p_.inner, 0, [&] { rows(c); });
   }
 
@@ -272,11 +280,12 @@ class Contraction {
     Emitter e(b, *f_->getParent(), target_, analysis, f->getArg(0));
     const int end = static_cast<int>(k_.red.size());
     const Tile tile{.vec = p_.n, .parts = c.parts, .lanes = c.lanes, .tail = c.tail};
-    if (packs_by_transposing(k_, p_.b, p_.n)) {
+    if (p_.dot || packs_by_transposing(k_, p_.b, p_.n)) {
       std::vector<Value*> pars;
       for (size_t i = 0; i < ivs_.size(); ++i)
         pars.push_back(f->getArg(static_cast<unsigned>(kFirstIv + i)));
-      emit_transposing_pack(e, k_, p_.b, tile, f->getArg(0), f->getArg(1), pars);
+      if (p_.dot) emit_group_pack(e, k_, *p_.dot, tile, f->getArg(0), f->getArg(1), pars);
+      else emit_transposing_pack(e, k_, p_.b, tile, f->getArg(0), f->getArg(1), pars);
       b.CreateRetVoid();
       return f;
     }
@@ -297,7 +306,9 @@ class Contraction {
     llvm::Function*& f = tiles_[{stage_, rows, c}];
     if (f) return f;
     f = inner_function(fmt::format(".tile{}x{}{}{}", rows, c.width(), c.tail ? "t" : "",
-                                   stage_ == Stage::End ? ".end" : ""));
+                                   stage_ == Stage::End       ? ".end"
+                                   : stage_ == Stage::Columns ? ".columns"
+                                                              : ""));
     const Tile tile{.row = p_.m,
                     .rows = rows,
                     .vec = p_.n,
@@ -329,7 +340,12 @@ class Contraction {
 
 std::string emit_contraction(llvm::Function* f, const Analysis& a, const KernelSchedule& s,
                              const CodeTarget& target) {
-  const auto plan = plan_contraction(a, s, target);
+  if (const auto grouped = group_steps(a.k, s.vector, target)) {
+    const Analysis analysis(grouped->kernel);
+    if (const auto plan = plan_contraction(analysis, s, target, &grouped->form))
+      return Contraction(f, analysis, *plan, s, target).emit();
+  }
+  const auto plan = plan_contraction(a, s, target, nullptr);
   if (!plan) return {};
   if (plan->steps > 0) {
     const Kernel cut = cut_reduction(a.k, plan->steps);

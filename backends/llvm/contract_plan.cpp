@@ -24,7 +24,8 @@ int64_t usual(const Kernel& k, const KernelSchedule& s, SymbolId par) {
 bool shape_fits(const Kernel& k, const KernelSchedule& s) {
   if (k.core != Core::Reduce || k.order != Order::Sequential || k.reductions.size() != 1)
     return false;
-  if (k.reductions[0].combine != Combine::Fma || !is_float(k.reductions[0].type)) return false;
+  const Reduction& r = k.reductions[0];
+  if (r.combine != Combine::Fma || (!is_float(r.type) && byte_size(r.type) != 4)) return false;
   if (s.vector < 0 || s.vector >= static_cast<int>(k.par.size())) return false;
   return k.steps() > 0 && !k.red.empty() && extent(k, s.vector) >= 2;
 }
@@ -157,12 +158,12 @@ bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule&
 }  // namespace
 
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
-                                             const CodeTarget& target) {
+                                             const CodeTarget& target, const DotForm* dot) {
   const Kernel& k = a.k;
   if (!shape_fits(k, s)) return std::nullopt;
   const Reduction& r = k.reductions[0];
   ContractPlan p;
-  p.n = s.vector;
+  p.n = s.vector, p.dot = dot;
   IvSet in_a = a.instrs[static_cast<size_t>(r.a)], in_b = a.instrs[static_cast<size_t>(r.b)];
   p.b = r.b;
   if (in_a & iv_bit(p.n)) std::swap(in_a, in_b), p.b = r.a;
@@ -176,11 +177,12 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
     if (i != p.m && i != p.n)
       (!(in_b & iv_bit(i)) ? p.inner : (in_a & iv_bit(i)) ? p.outer : p.walks).push_back(i);
   p.block = choose_block(p, k, s, target);
-  choose_steps(p, a, s, target);
+  if (!dot) choose_steps(p, a, s, target);
   // Sums in memory are those of one walk.
   if (p.steps > 0) p.outer.insert(p.outer.end(), p.walks.begin(), p.walks.end()), p.walks.clear();
-  p.pack = should_pack(p, a, s);
-  p.defer_a = is_plain_load(a, p.b == r.b ? r.a : r.b);
+  p.pack = dot ? dot->pack : should_pack(p, a, s);
+  if (dot && p.pack && k.steps() * p.row_elements() > kMaxPanelBytes) return std::nullopt;
+  p.defer_a = dot || is_plain_load(a, p.b == r.b ? r.a : r.b);
   p.unroll = 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
     if (a.symbols[k.par.size() + k.red.size() + d] &

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "backends/llvm/dot.h"
 #include "backends/llvm/emitter.h"
 
 namespace lathe::codegen {
@@ -17,18 +18,20 @@ struct ContractPlan {
   std::vector<SymbolId> inner;  // the others; a panel is used again at each of their points
   int rows = 1, parts = 1, lanes = 1;
   int unroll = 1;
-  int64_t steps = 0;            // of the outermost reduction iv at a time; 0: all
-  int64_t block = 1;            // rows between two changes of the panel: what of `a` stays in L2
-  bool defer_a = false;         // `a` is a plain load in the innermost loop
-  bool pack = false;            // copy each panel [k][parts * lanes] of b to a scratch first
-  bool rows_in_memory = false;  // run the epilogue row by row over the stored tile
-  int64_t columns = 0;          // of a block whose sums wait in memory while its steps pass
+  int64_t steps = 0;             // of the outermost reduction iv at a time; 0: all
+  int64_t block = 1;             // rows between two changes of the panel: what of `a` stays in L2
+  bool defer_a = false;          // `a` is a plain load in the innermost loop
+  bool pack = false;             // copy each panel [k][parts * lanes] of b to a scratch first
+  bool rows_in_memory = false;   // run the epilogue row by row over the stored tile
+  int64_t columns = 0;           // of a block whose sums wait in memory while its steps pass
+  const DotForm* dot = nullptr;  // of a kernel that group_steps made
   int width() const { return parts * lanes; }
+  int row_elements() const { return width() * (dot ? dot->group : 1); }  // of a panel of b
 };
 
-// Nothing where the kernel is not such a contraction.
+// Nothing where the kernel is not such a contraction. `dot`: of a kernel that group_steps made.
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
-                                             const CodeTarget& target);
+                                             const CodeTarget& target, const DotForm* dot);
 
 // `k` with its outermost reduction iv cut into blocks of `steps`: which block is one more parallel
 // iv, the last, and the reduction runs over one block.
@@ -46,7 +49,11 @@ void emit_transposing_pack(Emitter& e, const Kernel& k, ScalarId b, const Tile& 
                            llvm::Value* args, llvm::Value* panel,
                            const std::vector<llvm::Value*>& pars);
 
-// Offset in a panel of the first lane at a reduction point.
+// The copy of a panel of a kernel that group_steps made.
+void emit_group_pack(Emitter& e, const Kernel& k, const DotForm& form, const Tile& tile,
+                     llvm::Value* args, llvm::Value* panel, const std::vector<llvm::Value*>& pars);
+
+// Offset in a panel of the first lane at a reduction point; `width`: elements of its rows.
 IndexExpr panel_offset(const Kernel& k, int64_t width);
 
 }  // namespace lathe::codegen

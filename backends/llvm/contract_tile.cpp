@@ -30,13 +30,17 @@ class TileFunction {
   void sum(Stage stage) {
     const Reduction& r = k_.reductions[0];
     if (p_.pack && tile_.lanes > 1)
-      e_.redirect(p_.b, f_->getArg(1), panel_offset(k_, tile_.width()), 0, 1);
+      e_.redirect(p_.b, f_->getArg(1), panel_offset(k_, tile_.parts * group_ * tile_.lanes), 0,
+                  group_);
     if (p_.defer_a) e_.defer(p_.b == r.b ? r.a : r.b);
+    if (p_.dot) e_.set_dot(p_.dot, stage == Stage::Columns);
     e_.enter(0, Region::Pre);
     e_.start_accumulators();
     if (stage == Stage::Sum) continue_sums();
+    if (stage == Stage::Whole && p_.dot && p_.dot->flips()) start_at_columns();
     e_.reduction_loops(0, p_.unroll, [&] { e_.fold(); });
-    if (stage == Stage::Sum) return keep_sums(f_->getArg(2));
+    if (stage == Stage::Columns) negate_sums();
+    if (stage != Stage::Whole) return keep_sums(f_->getArg(2));
     if (p_.rows_in_memory && tile_.rows > 1) return finish_stored();
     e_.enter(0, Region::Post);
     e_.stores();
@@ -57,6 +61,18 @@ class TileFunction {
         Value*& sum = e_.accumulator(0, r, p);
         sum = b_.CreateSelect(first, sum, before);
       }
+  }
+
+  void start_at_columns() {
+    for (int r = 0; r < tile_.rows; ++r)
+      for (int p = 0; p < tile_.parts; ++p)
+        e_.accumulator(0, r, p) =
+            b_.CreateAlignedLoad(type_, sum_at(f_->getArg(2), e_.i64(0), 0, p), align_);
+  }
+
+  void negate_sums() {
+    for (int p = 0; p < tile_.parts; ++p)
+      e_.accumulator(0, 0, p) = b_.CreateNeg(e_.accumulator(0, 0, p));
   }
 
   void keep_sums(Value* sums) {
@@ -101,6 +117,7 @@ class TileFunction {
   const Kernel& k_;
   const ContractPlan& p_;
   const Tile tile_;
+  const int group_ = p_.dot ? p_.dot->group : 1;  // elements of b in a lane
   llvm::IRBuilder<> b_;
   Emitter e_;
   llvm::Type* type_;  // of a part of a row of sums

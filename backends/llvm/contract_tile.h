@@ -9,8 +9,9 @@ namespace lathe::codegen {
 inline constexpr size_t kFirstIv = 3;
 
 // What a tile function does: everything, one block of the reduction (the last parallel iv says
-// which; the first starts the sums), or the epilogue of finished sums.
-enum class Stage : uint8_t { Whole, Sum, End };
+// which; the first starts the sums), the epilogue of finished sums, or what the sums of a dot that
+// flips signs start at.
+enum class Stage : uint8_t { Whole, Sum, End, Columns };
 
 // Levels as every inner function has them: the parallel ivs are arguments.
 void prepare_inner(Emitter& e, llvm::Function* f, const Kernel& k, int post_end);

@@ -159,7 +159,7 @@ void Emitter::end_accumulators() {
 void Emitter::fold() {
   for (size_t j = 0; j < acc_.size(); ++j)
     for (int r = 0; r < tile_.rows; ++r) {
-      if (deferred_ >= 0) emit_row(deferred_, r);
+      if (deferred_ >= 0 && !dot_columns_) emit_row(deferred_, r);
       for (int p = 0; p < tile_.parts; ++p) fold(j, r, p);
     }
 }
@@ -168,12 +168,18 @@ void Emitter::emit_row(ScalarId id, int row) {
   Cells& c = cells_[static_cast<size_t>(id)];
   if (row == 0) c = Cells{tile_.rows > 1, false, {}, {}};
   c.values.push_back(compute(id, row, 0, false));
-  c.splats.push_back(ops_.splat(c.values.back(), tile_.lanes));
+  Value* splat = ops_.splat(c.values.back(), tile_.lanes);
+  c.splats.push_back(dot_ ? prepare_a(b_, *dot_, splat) : splat);
 }
 
 void Emitter::fold(size_t reduction, int row, int part) {
   const Reduction& red = k_.reductions[reduction];
   Value*& acc = accumulator(reduction, row, part);
+  if (dot_) {
+    Value* a = dot_columns_ ? flipped_sign(b_, tile_.lanes) : use(red.a, row, part, true);
+    acc = emit_dot(b_, *dot_, target_, acc, a, use(red.b, row, part, true));
+    return;
+  }
   Value* a = use(red.a, row, part, true);
   Value* b = red.b < 0 ? nullptr : use(red.b, row, part, true);
   Value* next = ops_.combine(red.combine, compute_type(red.type), acc, a, b);

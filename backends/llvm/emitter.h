@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "backends/llvm/analysis.h"
+#include "backends/llvm/dot.h"
 #include "backends/llvm/scalar_ops.h"
 
 namespace lathe::codegen {
@@ -54,6 +55,10 @@ class Emitter {
   // Emits this load only where fold() needs it, row by row: all rows at once would take a register
   // each. It must be an argument of the only reduction and of nothing else.
   void defer(ScalarId load) { deferred_ = load; }
+  // Loads and folds groups of bytes. With `columns` the sums are of the columns of b alone, each
+  // element times what flipping the sign of `a` adds to it.
+  // Precondition: `a` is deferred.
+  void set_dot(const DotForm* form, bool columns) { dot_ = form, dot_columns_ = columns; }
 
   // --- Emission ---
   void enter(int level, Region region);
@@ -129,12 +134,17 @@ class Emitter {
     llvm::Value* vector = nullptr;
   };
   Condition condition(const std::vector<GuardId>& guards, int row, int part);
-  llvm::Value* guarded(llvm::Value* pointer, llvm::Value* condition, int64_t bytes = 8 * kLanes);
-  llvm::Value* zeros(int64_t bytes);
+  llvm::Value* guarded(llvm::Value* pointer, llvm::Value* condition, int64_t bytes = 8 * kLanes,
+                       int fill = 0);
+  llvm::Value* filler(int64_t bytes, int fill);
+  int fill_of(ScalarId load) const { return dot_ && load == dot_->a ? dot_->fill : 0; }
   bool maskable(DType t) const;
   llvm::Value* tile_mask(int part);
   llvm::Value* load(ScalarId id, int row, int part, bool vector);
   llvm::Value* load_lanes(const Slot& s, int level, DType t, int row, int part, const Condition& c);
+  llvm::Value* load_group(ScalarId id, int row, int part);
+  llvm::Value* group_of_a(llvm::Value* pointer);
+  llvm::Value* groups_of_b(const Slot& s, int level, int part);
   void store(const Store& s, const Slot& slot, int row, int part);
   void store_lanes(const Store& s, const Slot& slot, llvm::Value* v, int row, int part);
   void store_pieces(const Slot& slot, llvm::Value* v, int row, int part, DType t);
@@ -158,6 +168,9 @@ class Emitter {
   std::vector<Slot> slots_;  // loads by ScalarId, then stores
   std::vector<bool> feeds_vector_;
   ScalarId deferred_ = -1;
+  const DotForm* dot_ = nullptr;
+  bool dot_columns_ = false;
+  bool last_group_ = false;  // the one that may have fewer steps
   int acc_parts_ = 1;
   std::vector<std::vector<llvm::Value*>> acc_;
 };

@@ -65,7 +65,9 @@ void Emitter::reduction_loops(int level, int unroll, const std::function<void()>
 
 void Emitter::innermost_loop(int level, int unroll, const std::function<void()>& inner) {
   const auto s = static_cast<size_t>(k_.red_symbol(static_cast<int>(k_.red.size()) - 1));
-  const int64_t extent = k_.red.back(), main = extent / unroll * unroll;
+  // A group of fewer steps comes after the others.
+  const bool partial = dot_ && dot_->rest > 0;
+  const int64_t extent = k_.red.back() - partial, main = extent / unroll * unroll;
   const auto body = [&](Value* iv, int copies) {
     symbols_[s] = iv;
     for (int u = 0; u < copies; ++u) {
@@ -77,9 +79,12 @@ void Emitter::innermost_loop(int level, int unroll, const std::function<void()>&
   };
   if (main == unroll) body(i64(0), unroll);
   else if (main > 0) loop(i64(0), i64(main), unroll, true, [&](Value* iv) { body(iv, unroll); });
-  if (main == extent) return;
   if (extent - main == 1) body(i64(main), 1);
-  else loop(i64(main), i64(extent), 1, true, [&](Value* iv) { body(iv, 1); });
+  else if (extent > main) loop(i64(main), i64(extent), 1, true, [&](Value* iv) { body(iv, 1); });
+  if (!partial) return;
+  last_group_ = true;
+  body(i64(extent), 1);
+  last_group_ = false;
 }
 
 // Order::Lanes: 32 elements of the last reduction iv a step, as parts of lanes.

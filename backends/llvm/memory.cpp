@@ -26,19 +26,21 @@ Emitter::Condition Emitter::condition(const std::vector<GuardId>& guards, int ro
   return out;
 }
 
-// Where a guard is false the load reads zeros of our own instead: no branch, and no access to
+// Where a guard is false the load reads bytes of our own instead: no branch, and no access to
 // memory that may not exist. `bytes`: how far loads reach from the pointer.
-Value* Emitter::guarded(Value* pointer, Value* condition, int64_t bytes) {
-  return condition ? b_.CreateSelect(condition, pointer, zeros(bytes)) : pointer;
+Value* Emitter::guarded(Value* pointer, Value* condition, int64_t bytes, int fill) {
+  return condition ? b_.CreateSelect(condition, pointer, filler(bytes, fill)) : pointer;
 }
 
-// Not constant, so that the object file holds its size only.
-Value* Emitter::zeros(int64_t bytes) {
-  const std::string symbol = fmt::format("lathe.zeros{}", bytes);
+// Not constant, so that of zeros the object file holds their number only.
+Value* Emitter::filler(int64_t bytes, int fill) {
+  const std::string symbol = fmt::format("lathe.fill{}.{}", fill, bytes);
   if (auto* g = module_.getNamedGlobal(symbol)) return g;
   auto* type = llvm::ArrayType::get(b_.getInt8Ty(), static_cast<uint64_t>(bytes));
-  auto* g = new llvm::GlobalVariable(module_, type, false, llvm::GlobalValue::InternalLinkage,
-                                     llvm::Constant::getNullValue(type), symbol);
+  const std::vector<uint8_t> value(static_cast<size_t>(bytes), static_cast<uint8_t>(fill));
+  auto* g = new llvm::GlobalVariable(
+      module_, type, false, llvm::GlobalValue::InternalLinkage,
+      llvm::ConstantDataArray::get(module_.getContext(), llvm::ArrayRef(value)), symbol);
   g->setAlignment(llvm::Align(64));
   return g;
 }
@@ -72,7 +74,7 @@ void Emitter::guard_early(ScalarId load, int level, Region region) {
                        std::vector<Value*>(static_cast<size_t>(kMaxIvs)));
   for (int r = 0; r < tile_.rows; ++r)
     s.row_pointer[static_cast<size_t>(r)][static_cast<size_t>(level)] =
-        guarded(address(s, level, r, 0), condition(in.guards, r, 0).scalar, span);
+        guarded(address(s, level, r, 0), condition(in.guards, r, 0).scalar, span, fill_of(load));
 }
 
 // Whether the target has masked vector accesses for elements of `t`.
@@ -113,6 +115,7 @@ Value* Emitter::tile_mask(int part) {
 }
 
 Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
+  if (dot_ && id < k_.pre) return load_group(id, row, part);
   const Instr& in = k_.body[static_cast<size_t>(id)];
   const Slot& slot = slots_[static_cast<size_t>(id)];
   const DType t = k_.operands[static_cast<size_t>(slot.operand)].dtype;
