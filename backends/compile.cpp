@@ -1,8 +1,10 @@
 #include "backends/compile.h"
 
 #include "backends/tiered.h"
+#include "passes/integer_products.h"
 #include "passes/pipeline.h"
 #include "passes/rebuild.h"
+#include "passes/rules.h"
 #include "runtime/cpu.h"
 #include "runtime/options.h"
 
@@ -17,7 +19,9 @@ CompileOptions compile_options() {
 }
 
 Program compile_program(const Graph& g, const CompileOptions& options) {
-  return compile_to_program(bind_dims(g, options.dims), options.target);
+  Graph bound = bind_dims(g, options.dims);
+  if (options.numerics == Numerics::Fast) bound = quantised_float_products(simplify(bound));
+  return compile_to_program(bound, options.target);
 }
 
 std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,

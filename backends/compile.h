@@ -10,6 +10,11 @@
 
 namespace lathe {
 
+enum class Numerics : uint8_t {
+  Strict,  // as the graph says, in its operations and types
+  Fast,    // products of dequantised bytes are summed in integers (passes/integer_products.h)
+};
+
 struct CompileOptions {
   Target target;    // default: this machine (see compile_options)
   int threads = 0;  // 0: thread_count() of runtime/cpu.h
@@ -21,6 +26,7 @@ struct CompileOptions {
   // With Backend::Auto: run on LLVM's code only, not on xsimd's kernels while LLVM compiles. The
   // results are the same bits.
   bool wait_compile = false;
+  Numerics numerics = Numerics::Strict;
   OnFallback on_fallback;  // told which backend Auto passed over, and why; null: warn_of_fallback
 };
 

@@ -1,18 +1,20 @@
-// Products of bytes, summed in i32, on one thread: the 24 model shapes of bench/compare with a
-// literal second factor, beside the measured roof of u8 by s8. Times are of the thread's CPU clock,
-// the best of many runs: other work on the machine only ever adds.
+// Products of bytes, summed in i32: the 24 model shapes of bench/compare with a literal second
+// factor, beside the measured roof of u8 by s8 and, where it was built with (LATHE_COMPARE),
+// oneDNN. A row takes its samples in turns; times are medians of the wall clock. For threads other
+// than all, OMP_NUM_THREADS says the same to oneDNN.
 //
-//   byte_gemm_bench llvm|simd [seconds per shape] [u8s8|s8s8|u8u8] [index of the only shape]
+//   byte_gemm_bench llvm|simd [seconds per shape] [threads] [u8s8|s8s8] [index of the only shape]
 #include <fmt/core.h>
-#include <time.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <random>
 #include <string>
 
 #include "backends/compile.h"
-#include "bench/compare/gemm.h"
+#include "bench/compare/byte_gemm.h"
 #include "ir/expr.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
@@ -20,12 +22,14 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kModelShapes = 24;
+using compare::ByteGemm;
+using Clock = std::chrono::steady_clock;
 
-double cpu_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+constexpr size_t kModelShapes = 24;
+constexpr int kTurns = 4;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 Tensor noise(DType t, Dims dims, unsigned seed) {
@@ -36,51 +40,87 @@ Tensor noise(DType t, Dims dims, unsigned seed) {
   return out;
 }
 
-bool correct(const Tensor& a, const Tensor& b, const Tensor& c) {
-  const int64_t m = c.dims()[0], n = c.dims()[1], k = a.dims()[1];
+bool correct(const ByteGemm& g) {
+  const auto [model, m, n, k] = g.shape;
   for (int64_t i = 0; i < m; i += std::max<int64_t>(m / 3, 1))
     for (int64_t j = 0; j < n; j += 1 + n / 500) {
       int64_t sum = 0;
-      for (int64_t r = 0; r < k; ++r) sum += a.int_at(i * k + r) * b.int_at(r * n + j);
-      if (sum != c.int_at(i * n + j)) return false;
+      for (int64_t r = 0; r < k; ++r) sum += g.a.int_at(i * k + r) * g.b.int_at(r * n + j);
+      if (sum != g.c[i * n + j]) return false;
     }
   return true;
 }
 
-bool measure(const compare::GemmShape& s, DType left, DType right, Backend backend,
-             double seconds) {
-  const Tensor a = noise(left, {s.m, s.k}, 1), b = noise(right, {s.k, s.n}, 2);
-  Graph graph("product");
-  const Expr x = input(graph, "a", {left, {s.m, s.k}});
-  graph.add_output("c", dot_general(x, constant(graph, b),
-                                    {.lhs_contract = {1}, .rhs_contract = {0}, .dtype = DType::i32})
-                            .value);
-  CompileOptions options = compile_options();
-  options.threads = 1;
-  options.backend = backend;
-  const auto executable = compile(graph, options);
-  Tensor c = Tensor::zeros(DType::i32, {s.m, s.n});
-  void* const in[] = {const_cast<void*>(a.raw())};
-  void* const out[] = {c.mutable_raw()};
-  executable->run(in, out);
-  const bool same = correct(a, b, c);
-  double best = 1e30;
-  const double start = cpu_seconds();
-  while (cpu_seconds() - start < seconds) {
-    const double t = cpu_seconds();
-    executable->run(in, out);
-    best = std::min(best, cpu_seconds() - t);
+struct Engine {
+  std::string name;
+  std::function<void()> call;
+  std::vector<double> samples;
+  double median() {
+    std::ranges::nth_element(samples, samples.begin() + std::ssize(samples) / 2);
+    return samples[samples.size() / 2];
   }
+  void sample(double seconds) {
+    call();
+    const Clock::time_point start = Clock::now();
+    while (seconds_since(start) < seconds) {
+      const Clock::time_point begin = Clock::now();
+      call();
+      samples.push_back(seconds_since(begin));
+    }
+  }
+};
+
+Engine lathe_engine(const ByteGemm& g, const CompileOptions& options) {
+  const auto [model, m, n, k] = g.shape;
+  Graph graph("product");
+  const Expr x = input(graph, "a", {g.a.dtype(), {m, k}});
+  const DotAttrs attrs = {.lhs_contract = {1}, .rhs_contract = {0}, .dtype = DType::i32};
+  graph.add_output("c", dot_general(x, constant(graph, g.b), attrs).value);
+  const std::shared_ptr<Executable> executable = compile(graph, options);
+  const auto call = [executable, g] {
+    void* const in[] = {const_cast<void*>(g.a.raw())};
+    void* const out[] = {g.c};
+    executable->run(in, out);
+  };
   executable->profile(true);
-  executable->run(in, out);
-  ThreadPool pool(1);
-  const double roof = measure_roof(pool, 1, options.target.isa).byte_gops;
-  const double gops = 2e-9 * static_cast<double>(s.m * s.n * s.k) / best;
-  fmt::print("{:11} {:>4}x{:>5}x{:>4} {:8.1f} us {:6.1f} Gop/s {:5.1f} % of {:.0f}  {}  {}\n",
-             s.model, s.m, s.n, s.k, 1e6 * best, gops, roof > 0 ? 100 * gops / roof : 0, roof,
-             executable->times()[0].name, same ? "exact" : "WRONG");
+  call();
+  const std::string name = executable->times()[0].name;
+  executable->profile(false);
+  return {name, call, {}};
+}
+
+struct Setup {
+  CompileOptions options;
+  DType left, right;
+  double seconds;
+};
+
+// Lathe's rate over that of oneDNN; 1 where there is none.
+double measure(const compare::GemmShape& s, const Setup& setup) {
+  Tensor c = Tensor::zeros(DType::i32, {s.m, s.n});
+  const ByteGemm gemm{s, noise(setup.left, {s.m, s.k}, 1), noise(setup.right, {s.k, s.n}, 2),
+                      c.mutable_data<int32_t>()};
+  std::vector<Engine> engines = {lathe_engine(gemm, setup.options)};
+#if LATHE_ONEDNN
+  engines.push_back({"oneDNN", compare::prepare_onednn(gemm), {}});
+#endif
+  for (Engine& e : engines) {
+    std::fill_n(gemm.c, s.m * s.n, -1);
+    e.call();
+    if (!correct(gemm)) fail("{}x{}x{}: {} is wrong", s.m, s.n, s.k, e.name);
+  }
+  for (int turn = 0; turn < kTurns; ++turn)
+    for (Engine& e : engines) e.sample(setup.seconds / kTurns);
+  const double roof =
+      measure_roof(*setup.options.pool, setup.options.threads, setup.options.target.isa).byte_gops;
+  const double operations = 2e-9 * static_cast<double>(s.m * s.n * s.k);
+  const double ours = operations / engines[0].median();
+  const double theirs = engines.size() > 1 ? operations / engines[1].median() : 0;
+  fmt::print("| {} | {}x{}x{} | {} | {:.1f} | {:.0f} | {:.1f} | {:.2f} | {}\n", s.model, s.m, s.n,
+             s.k, setup.options.threads, ours, roof > 0 ? 100 * ours / roof : 0, theirs,
+             theirs > 0 ? ours / theirs : 0, engines[0].name);
   std::fflush(stdout);
-  return same;
+  return theirs > 0 ? ours / theirs : 1;
 }
 
 }  // namespace
@@ -89,22 +129,28 @@ bool measure(const compare::GemmShape& s, DType left, DType right, Backend backe
 int main(int argc, char** argv) {
   using lathe::DType;
   const auto backend = lathe::parse_backend(argc > 1 ? argv[1] : "");
-  const std::string types = argc > 3 ? argv[3] : "u8s8";
-  if (!backend || types.size() != 4) {
+  const std::string types = argc > 4 ? argv[4] : "u8s8";
+  if (!backend || (types != "u8s8" && types != "s8s8")) {
     fmt::print(stderr,
-               "usage: {} llvm|simd [seconds per shape] [u8s8|s8s8|u8u8] [index of the only "
+               "usage: {} llvm|simd [seconds per shape] [threads] [u8s8|s8s8] [index of the only "
                "shape]\n",
                argv[0]);
     return 2;
   }
-  const auto type = [](char sign) { return sign == 'u' ? DType::u8 : DType::i8; };
+  lathe::Setup setup{lathe::compile_options(), types[0] == 'u' ? DType::u8 : DType::i8, DType::i8,
+                     argc > 2 ? std::atof(argv[2]) : 0.5};
+  setup.options.backend = *backend;
+  setup.options.threads = argc > 3 ? std::atoi(argv[3]) : 1;
+  setup.options.pool = std::make_shared<lathe::ThreadPool>(setup.options.threads);
   auto shapes = lathe::compare::gemm_shapes();
   shapes.resize(lathe::kModelShapes);
-  const int only = argc > 4 ? std::atoi(argv[4]) : -1;
-  bool ok = true;
+  const int only = argc > 5 ? std::atoi(argv[5]) : -1;
+  double product = 0;
   for (int i = 0; i < static_cast<int>(shapes.size()); ++i)
     if (only < 0 || only == i)
-      ok &= lathe::measure(shapes[static_cast<size_t>(i)], type(types[0]), type(types[2]), *backend,
-                           argc > 2 ? std::atof(argv[2]) : 0.5);
-  return ok ? 0 : 1;
+      product += std::log(lathe::measure(shapes[static_cast<size_t>(i)], setup));
+  if (only < 0)
+    fmt::print("geometric mean over oneDNN {:.2f}\n",
+               std::exp(product / static_cast<double>(shapes.size())));
+  return 0;
 }

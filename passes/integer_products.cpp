@@ -110,7 +110,8 @@ class Product {
  public:
   explicit Product(const Expr& dot) : dot_(dot), attrs_(match::attrs<DotAttrs>(dot)) {}
 
-  std::optional<Expr> rewrite();
+  // `real`: a product of floats, instead of integers.
+  std::optional<Expr> rewrite(bool real);
 
  private:
   static std::optional<Quantised> peel(const Expr& e);
@@ -259,9 +260,8 @@ Expr Product::scaled(const Expr& sum, const Quantised& x, bool left) const {
   return sum * broadcast(x.scale->values, dot_.shape(), axis < 0 ? Dims{} : Dims{axis});
 }
 
-std::optional<Expr> Product::rewrite() {
-  const bool real = dot_.dtype() == DType::f32;
-  if (!real && dot_.dtype() != DType::i32) return std::nullopt;
+std::optional<Expr> Product::rewrite(bool real) {
+  if (dot_.dtype() != (real ? DType::f32 : DType::i32)) return std::nullopt;
   const Expr left = operand(dot_, 0), right = operand(dot_, 1);
   if (is_byte(left.dtype()) && is_byte(right.dtype())) return std::nullopt;
   std::optional<Quantised> a = peel(left), b = a ? peel(right) : std::nullopt;
@@ -304,19 +304,24 @@ std::optional<Expr> Product::rewrite() {
   return scaled(scaled(cast(sum, DType::f32), *a, true), *b, false);
 }
 
-std::optional<std::vector<Expr>> visit(const Graph& source, uint32_t id,
-                                       const std::vector<Expr>& operands, Graph& target) {
-  const Node& n = source.nodes()[id];
-  if (n.op != OpId::dot_general) return std::nullopt;
-  const Expr copy{&target, target.add(n.op, {operands[0].value, operands[1].value}, n.attrs)};
-  if (const std::optional<Expr> bytes = Product(copy).rewrite()) return std::vector<Expr>{*bytes};
-  return std::vector<Expr>{copy};
+Graph rewrite_here(const Graph& g, bool real) {
+  const auto visit = [real](const Graph& source, uint32_t id, const std::vector<Expr>& operands,
+                            Graph& target) -> std::optional<std::vector<Expr>> {
+    const Node& n = source.nodes()[id];
+    if (n.op != OpId::dot_general) return std::nullopt;
+    const Expr copy{&target, target.add(n.op, {operands[0].value, operands[1].value}, n.attrs)};
+    return std::vector<Expr>{Product(copy).rewrite(real).value_or(copy)};
+  };
+  return Rebuilder::run(g, visit);
 }
 
-Graph rewrite_here(const Graph& g) { return Rebuilder::run(g, visit); }
+Graph rewrite_all(const Graph& g, bool real) {
+  return map_regions(rewrite_here(g, real), [&](const Graph& r) { return rewrite_here(r, real); });
+}
 
 }  // namespace
 
-Graph integer_products(const Graph& g) { return map_regions(rewrite_here(g), rewrite_here); }
+Graph integer_products(const Graph& g) { return rewrite_all(g, false); }
+Graph quantised_float_products(const Graph& g) { return rewrite_all(g, true); }
 
 }  // namespace lathe

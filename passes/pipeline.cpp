@@ -19,7 +19,7 @@ constexpr GraphPass kGraphPasses[] = {
     {"simplify", simplify, "first: a composite's body is simplified once, not once for each use"},
     {"decompose", decompose, "no backend claims a composite yet, and fusion must see inside"},
     {"integer_products", integer_products,
-     "before literals are folded, which would leave dequantised weights"},
+     "before literals are folded, which would widen bytes for good"},
     {"sink_transposes", sink_transposes,
      "after decompose, which lets them out of composites; folding then permutes weights"},
     {"fold_constants", fold_constants,

@@ -2,23 +2,28 @@
 #include <doctest/doctest.h>
 
 #include "backends/llvm_module.h"
+#include "tests/support/byte_kernel.h"
 #include "tests/support/gemm_kernel.h"
 
 using namespace lathe;
 
 namespace {
 
-// Assembly of one kernel for `isa`; empty, with a message, where there is no LLVM backend.
-std::string assembly(const Kernel& k, const KernelSchedule& s, Isa isa) {
+// Assembly of one kernel; empty, with a message, where there is no LLVM backend.
+std::string assembly(const Kernel& k, const KernelSchedule& s, const Target& target) {
   auto backend = LlvmBackend::open();
   if (!backend) {
     MESSAGE("skipped: " << backend.error());
     return {};
   }
   const KernelJob job{&k, s, "kernel"};
-  const auto text = (*backend)->emit({&job, 1}, {.isa = isa}, EmitKind::assembly);
+  const auto text = (*backend)->emit({&job, 1}, target, EmitKind::assembly);
   REQUIRE_MESSAGE(text.ok(), text.error());
   return *text;
+}
+
+std::string assembly(const Kernel& k, const KernelSchedule& s, Isa isa) {
+  return assembly(k, s, Target{.isa = isa});
 }
 
 // The text of a function, from its label to its end.
@@ -66,6 +71,30 @@ TEST_CASE("the inner loop of a product on AVX2 is fused multiply-adds without sp
 
 TEST_CASE("the inner loop of a product on AVX-512 is fused multiply-adds without spills") {
   check_tile(Isa::avx512, "8x32", "%zmm", 4 * 16);
+}
+
+TEST_CASE("the inner loop of a product of bytes takes a group of steps at once, without spills") {
+  struct Row {
+    Target target;
+    int64_t group;
+    const char *tile, *instruction, *registers;
+    size_t count;
+  };
+  for (const Row& row : {Row{{.isa = Isa::avx512, .vnni = true}, 4, "8x32", "vpdpbusd", "%zmm", 64},
+                         Row{{.isa = Isa::avx512}, 2, "8x32", "vpmaddwd", "%zmm", 16},
+                         Row{{.isa = Isa::avx2}, 2, "5x16", "vpmaddwd", "%ymm", 10},
+                         Row{{.isa = Isa::sse42}, 2, "4x8", "pmaddwd", "%xmm", 8}}) {
+    const Kernel k = byte_kernel({.m = 96, .n = 512, .k = 256, .group = row.group});
+    const std::string text = assembly(k, {.parallel = 0, .grain = 96, .vector = 1}, row.target);
+    if (text.empty()) return;
+    const std::string loop = first_loop(function(text, std::string("kernel.tile") + row.tile));
+    CAPTURE(loop);
+    CHECK(count(loop, row.instruction) == row.count);
+    CHECK(count(loop, row.registers) > 0);
+    CHECK(count(loop, "(%rsp") == 0);
+    CHECK(count(loop, "(%rbp") == 0);
+    CHECK(count(text, "@PLT") == 0);
+  }
 }
 
 TEST_CASE("floats become integers a vector at a time") {

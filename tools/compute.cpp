@@ -47,6 +47,13 @@ std::vector<Tensor> evaluate_reference(const Graph& bound, const Feeds& weights,
 void add_compute_options(OptionList& options, Compute& compute, bool reference) {
   options.add("--threads", compute.threads, "Threads (default: all this process may use)")
       .in_range(1, 4096);
+  options
+      .add(
+          "--numerics", compute.numerics,
+          "fast: products of dequantised bytes (QDQ models) are summed in integers; another result "
+          "in the last bits")
+      .one_of({"strict", "fast"})
+      .show_default();
   std::vector<std::string> names = {"auto", "llvm", "simd", "interpreter"};
   if (reference) names.emplace_back(kReference);
   options.add("--backend", compute.backend, "What runs the kernels").one_of(names).show_default();
@@ -64,6 +71,7 @@ CompileOptions compile_options(const Compute& compute, const DimBinding& dims) {
   o.backend = parse_backend(compute.backend).value();
   o.dims = dims;
   o.wait_compile |= compute.wait_compile;
+  if (compute.numerics == "fast") o.numerics = Numerics::Fast;
   return o;
 }
 

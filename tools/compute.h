@@ -16,9 +16,11 @@ struct Compute {
   int threads = 0;  // 0: as many as the process may use
   std::string backend = "auto";
   bool wait_compile = true;  // see CompileOptions
+  std::string numerics = "strict";
 };
 
-// --threads and --backend; with `reference`, "eval" (the graph in double, without kernels) too.
+// --threads, --numerics and --backend; with `reference`, "eval" (the graph in double, without
+// kernels) too.
 void add_compute_options(OptionList& options, Compute& compute, bool reference = false);
 
 // --wait-compile, for verbs that do not measure: without it they begin on xsimd's kernels.

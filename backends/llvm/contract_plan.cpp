@@ -46,7 +46,8 @@ SymbolId choose_rows(const Analysis& a, const KernelSchedule& s, IvSet in_a, IvS
   return best;
 }
 
-// Register budget: rows * parts accumulators, parts vectors of b and one of a.
+// Register budget: rows * parts accumulators, parts vectors of b and one of a; widening pairs and
+// adding their products takes two more.
 void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
                  const CodeTarget& target) {
   const int registers = target.isa == Isa::avx512 ? 32 : 16;
@@ -55,9 +56,10 @@ void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
   const int64_t n = usual(k, s, p.n), m = p.m < 0 ? 1 : usual(k, s, p.m);
   const auto most_parts = static_cast<int>(std::max<int64_t>(1, (n + p.lanes - 1) / p.lanes));
   const int asked = s.tile_n > 0 ? std::max<int>(1, static_cast<int>(s.tile_n) / p.lanes) : 2;
+  const int more = 1 + (p.dot && p.dot->group == 2 ? 2 : 0);
   // A single row takes b from memory.
   const auto fits = [&](int rows, int parts) {
-    return (rows == 1 ? parts : (rows + 1) * parts) + 1 <= registers;
+    return (rows == 1 ? parts : (rows + 1) * parts) + more <= registers;
   };
   p.parts = std::min(asked, most_parts);
   p.rows = s.tile_m > 0 ? static_cast<int>(s.tile_m) : default_rows;
@@ -188,7 +190,8 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
     if (a.symbols[k.par.size() + k.red.size() + d] &
         iv_bit(k.red_symbol(static_cast<int>(k.red.size()) - 1)))
       p.unroll = 1;
-  if (k.red.back() < 4) p.unroll = 1;
+  // The sums of unrolled pairs would not stay in their registers.
+  if (k.red.back() < 4 || (dot && dot->group == 2)) p.unroll = 1;
   const auto epilogue = static_cast<int64_t>(k.body.size()) - k.pre;
   p.rows_in_memory = p.rows > 1 && epilogue > 12;
   return p;

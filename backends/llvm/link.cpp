@@ -32,7 +32,7 @@ class Layout {
         if (ELFSectionRef(section).getType() == elf::SHT_X86_64_UNWIND) continue;
         const llvm::StringRef name = checked(section.getName());
         if (name == ".eh_frame" || section.getSize() == 0) continue;
-        // Zeros without contents are read only (Emitter::zeros), whatever their section says.
+        // Zeros without contents are read only (Emitter::filler), whatever their section says.
         const bool zeros = section.isBSS();
         if ((flags & elf::SHF_WRITE) && !zeros) fail("the section {} is writable", name.str());
         pad(section.getAlignment().value());

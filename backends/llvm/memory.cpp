@@ -32,14 +32,14 @@ Value* Emitter::guarded(Value* pointer, Value* condition, int64_t bytes, int fil
   return condition ? b_.CreateSelect(condition, pointer, filler(bytes, fill)) : pointer;
 }
 
-// Not constant, so that of zeros the object file holds their number only.
+// Zeros are not constant, so that the object file holds their number only.
 Value* Emitter::filler(int64_t bytes, int fill) {
   const std::string symbol = fmt::format("lathe.fill{}.{}", fill, bytes);
   if (auto* g = module_.getNamedGlobal(symbol)) return g;
   auto* type = llvm::ArrayType::get(b_.getInt8Ty(), static_cast<uint64_t>(bytes));
   const std::vector<uint8_t> value(static_cast<size_t>(bytes), static_cast<uint8_t>(fill));
   auto* g = new llvm::GlobalVariable(
-      module_, type, false, llvm::GlobalValue::InternalLinkage,
+      module_, type, fill != 0, llvm::GlobalValue::InternalLinkage,
       llvm::ConstantDataArray::get(module_.getContext(), llvm::ArrayRef(value)), symbol);
   g->setAlignment(llvm::Align(64));
   return g;

@@ -162,7 +162,7 @@ void qlinear_conv(OpContext& c) {
 
 constexpr OpRow kRows[] = {
     {"ConvInteger", 10, conv_integer},
-    {"DequantizeLinear", 10, dequantize_linear},
+    {"DequantizeLinear", 10, dequantize_linear, nullptr, false},
     {"DynamicQuantizeLinear", 11, dynamic_quantize_linear},
     {"MatMulInteger", 10, matmul_integer},
     {"QLinearConv", 10, qlinear_conv},

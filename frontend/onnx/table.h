@@ -14,6 +14,9 @@ struct OpRow {
   void (*translate)(OpContext& c);
   // Whether a node draws random numbers, which is never folded. None: no node does.
   bool (*random)(const NodeDef& node) = nullptr;
+  // Whether a node of known inputs is computed while tracing. Not where passes look for what it is
+  // made of.
+  bool folds = true;
 };
 
 // Families, one file each.

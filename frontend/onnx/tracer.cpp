@@ -174,7 +174,7 @@ Tracer::Next Tracer::run_row(const NodeDef& node) {
 }
 
 bool Tracer::may_fold(const NodeDef& node, const OpRow& row) {
-  if (row.random != nullptr && row.random(node)) return false;
+  if (!row.folds || (row.random != nullptr && row.random(node))) return false;
   int64_t read = 0;
   for (const std::string& name : names_read(node)) {
     const Value* v = find(name);
