@@ -8,7 +8,8 @@ namespace lathe {
 namespace {
 
 Expr node(OpId op, const std::vector<Expr>& operands, Attrs attrs = NoAttrs{}) {
-  LATHE_ASSERT(!operands.empty() && operands[0].defined(), "{} without operands", op_def(op).name);
+  if (operands.empty()) fail("{}: no operands are given", op_def(op).name);
+  LATHE_ASSERT(operands[0].defined(), "{} of nothing", op_def(op).name);
   Graph& g = *operands[0].graph;
   std::vector<Value> values;
   for (const Expr& e : operands) {
@@ -16,6 +17,10 @@ Expr node(OpId op, const std::vector<Expr>& operands, Attrs attrs = NoAttrs{}) {
     values.push_back(e.value);
   }
   return {&g, g.add(op, std::move(values), std::move(attrs))};
+}
+
+void check_axis(std::string_view what, const Expr& x, int64_t axis) {
+  if (axis < 0 || axis >= x.rank()) fail("{}: {} has no axis {}", what, x.type().text(), axis);
 }
 
 // The shape both broadcast to: trailing axes aligned, 1 stretches.
@@ -140,7 +145,7 @@ Expr slice(const Expr& x, std::vector<Dim> start, std::vector<Dim> size, Dims st
 }
 
 Expr slice_axis(const Expr& x, int64_t axis, Dim start, Dim size) {
-  LATHE_ASSERT(axis >= 0 && axis < x.rank(), "axis {} of rank {}", axis, x.rank());
+  check_axis("slice", x, axis);
   std::vector<Dim> starts(static_cast<size_t>(x.rank()));
   std::vector<Dim> sizes = x.shape().dims();
   starts[static_cast<size_t>(axis)] = std::move(start);
@@ -149,7 +154,7 @@ Expr slice_axis(const Expr& x, int64_t axis, Dim start, Dim size) {
 }
 
 Expr reverse(const Expr& x, int64_t axis) {
-  LATHE_ASSERT(axis >= 0 && axis < x.rank(), "axis {} of rank {}", axis, x.rank());
+  check_axis("reverse", x, axis);
   std::vector<Dim> start(static_cast<size_t>(x.rank()));
   Dims stride(start.size(), 1);
   start[static_cast<size_t>(axis)] = x.shape()[static_cast<int>(axis)] - 1;
@@ -173,14 +178,14 @@ Expr windows(const Expr& x, WindowAttrs attrs) {
 Expr fold(const Expr& x, WindowAttrs attrs) { return node(OpId::fold, {x}, std::move(attrs)); }
 
 Expr expand_dims(const Expr& x, int64_t axis) {
-  LATHE_ASSERT(axis >= 0 && axis <= x.rank(), "axis {} of rank {}", axis, x.rank());
+  if (axis < 0 || axis > x.rank()) fail("expand_dims: axis {} for {}", axis, x.type().text());
   std::vector<Dim> dims = x.shape().dims();
   dims.insert(dims.begin() + axis, Dim(1));
   return reshape(x, Shape(std::move(dims)));
 }
 
 Expr squeeze(const Expr& x, int64_t axis) {
-  LATHE_ASSERT(axis >= 0 && axis < x.rank(), "axis {} of rank {}", axis, x.rank());
+  check_axis("squeeze", x, axis);
   std::vector<Dim> dims = x.shape().dims();
   if (!(dims[static_cast<size_t>(axis)] == Dim(1)))
     fail("squeeze: axis {} of shape [{}] is not 1", axis, x.shape().text());
@@ -221,7 +226,7 @@ Expr reduce_prod(const Expr& x, Dims axes) {
 Expr reduce_mean(const Expr& x, Dims axes) {
   std::vector<Dim> reduced;
   for (int64_t axis : axes) {
-    LATHE_ASSERT(axis >= 0 && axis < x.rank(), "axis {} of rank {}", axis, x.rank());
+    check_axis("reduce_mean", x, axis);
     reduced.push_back(x.shape()[static_cast<int>(axis)]);
   }
   const Shape counted(std::move(reduced));
@@ -239,7 +244,8 @@ Expr cumsum(const Expr& x, int64_t axis, bool reverse, bool exclusive) {
 Expr keep_axes(const Expr& reduced, const Dims& axes) {
   std::vector<Dim> dims = reduced.shape().dims();
   for (int64_t axis : axes) {
-    LATHE_ASSERT(axis >= 0 && axis <= std::ssize(dims), "axis {}", axis);
+    if (axis < 0 || axis > std::ssize(dims))
+      fail("keep_axes: axis {} for {}", axis, reduced.type().text());
     dims.insert(dims.begin() + axis, Dim(1));
   }
   return reshape(reduced, Shape(std::move(dims)));

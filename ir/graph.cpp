@@ -22,6 +22,16 @@ std::string operand_text(const std::vector<TensorType>& types) {
   return out;
 }
 
+// Offsets within any value fit 64 bits: element_count has the limit.
+void check_size(const TensorType& t, const OpDef& def, const std::string& where) {
+  if (!t.shape.is_static()) return;
+  try {
+    t.shape.element_count();
+  } catch (const Error& e) {
+    fail("{}{}: {}", def.name, where, e.what());
+  }
+}
+
 bool same_node(const Node& a, const Node& b) {
   if (a.op != b.op || a.operands != b.operands || !(a.attrs == b.attrs) ||
       a.regions.size() != b.regions.size())
@@ -66,6 +76,7 @@ Value Graph::add(OpId op, std::vector<Value> operands, Attrs attrs, std::vector<
   Result<Types> inferred = def.infer({types, attrs, regions});
   if (!inferred)
     fail("{}{}: {}; operands are ({})", def.name, where, inferred.error(), operand_text(types));
+  for (const TensorType& t : *inferred) check_size(t, def, where);
   if (def.commutative && operands[1] < operands[0]) std::swap(operands[0], operands[1]);
 
   Node node{op,

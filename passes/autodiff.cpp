@@ -158,6 +158,29 @@ Graph gradient_graph(const Graph& g, int loss, const std::vector<int>& wrt) {
   return apply_replacements(work, outputs, gradients.replacements);
 }
 
+void check_differentiable(const Graph& g, const std::vector<int>& of, const std::vector<int>& wrt) {
+  std::vector<Value> roots;
+  for (const int k : of) roots.push_back(g.outputs()[static_cast<size_t>(k)].value);
+  const std::vector<bool> used = reachable(g, roots);
+  std::vector<bool> depends(g.nodes().size(), false);
+  for (const int k : wrt) depends[g.inputs()[static_cast<size_t>(k)].value.node] = true;
+  for (size_t id = 0; id < depends.size(); ++id) {
+    const Node& n = g.nodes()[id];
+    const Value* integer = nullptr;
+    bool other = false;
+    for (const Value& v : n.operands) {
+      if (!depends[v.node]) continue;
+      depends[id] = true;
+      if (is_integer(g.type(v).dtype)) integer = &v;
+      else other = true;
+    }
+    if (!used[id] || integer == nullptr || other || !is_float(n.types[0].dtype)) continue;
+    fail("no gradient through {}{}: its operand is {}, and integers have no derivative",
+         op_def(n.op).name, n.name.empty() ? "" : fmt::format(" (node '{}')", n.name),
+         g.type(*integer).text());
+  }
+}
+
 RegionGradient differentiate_region(const Graph& region, const std::vector<bool>& wanted) {
   LATHE_ASSERT(wanted.size() == region.inputs().size());
   Graph work = region;

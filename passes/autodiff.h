@@ -28,6 +28,11 @@ Graph apply_replacements(const Graph& g, const std::vector<GraphOutput>& outputs
 // to the inputs `wrt` (indices).
 Graph gradient_graph(const Graph& g, int loss, const std::vector<int>& wrt);
 
+// A user error where something float that the outputs `of` (indices) depend on comes from the
+// inputs `wrt` through integers alone, naming the node: quantised values, positions that are
+// computed. The derivative there is 0 wherever it exists, which add_gradients takes it for.
+void check_differentiable(const Graph& g, const std::vector<int>& of, const std::vector<int>& wrt);
+
 // See RegionGradient.
 RegionGradient differentiate_region(const Graph& region, const std::vector<bool>& wanted);
 

@@ -155,6 +155,10 @@ Values Session::walk(Tree& tree, const std::string& key, const std::function<Tra
     } catch (const Error& e) {
       if (std::string_view(e.what()).starts_with(model_->path + ": ")) throw;
       throw Error(e.kind(), fmt::format("{}: {}", stage.place, e.what()));
+    } catch (const std::bad_alloc&) {
+      fail("{}: out of memory", stage.place);
+    } catch (const std::length_error&) {  // more than any memory
+      fail("{}: out of memory", stage.place);
     }
     slots.resize(static_cast<size_t>(stage.rest.slots));
     append_tensors(results, slots);
@@ -232,8 +236,12 @@ void Session::execute(Node& node, std::vector<HostTensor>& slots) {
   const double begun = now();
   std::vector<Tensor> inputs;
   for (const int slot : stage.inputs) inputs.push_back(slots[static_cast<size_t>(slot)].numbers);
-  const std::vector<Tensor> results =
-      node.executable ? node.executable->run(inputs) : evaluate(stage.graph, inputs);
+  std::vector<Tensor> results;
+  try {
+    results = node.executable ? node.executable->run(inputs) : evaluate(stage.graph, inputs);
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("{}: {}", model_->path, e.what()));
+  }
   for (size_t i = 0; i < results.size(); ++i)
     slots[static_cast<size_t>(stage.outputs[i])].numbers = results[i];
   report_.compiled_seconds += now() - begun;

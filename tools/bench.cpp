@@ -33,6 +33,7 @@ struct Options {
   double min_time = 1;
   bool train = false, profile = false, json = false;
   Compute compute;
+  onnx::LoadLimits limits;
 };
 
 struct Measured {
@@ -67,7 +68,7 @@ struct Subject {
 };
 
 ModelFile load(const Options& o, nn::Mode mode) {
-  ModelFile file = load_model(o.model, mode, kSeed, o.given);
+  ModelFile file = load_model(o.model, mode, kSeed, o.given, o.limits);
   if (!o.weights.empty()) replace_weights(file, o.weights);
   return file;
 }
@@ -182,7 +183,7 @@ Measured measure_session(const Options& o, const std::shared_ptr<const onnx::Mod
 Measured measure(Options o) {
   o.given = parse_dims(o.dims);
   if (is_onnx(o.model)) {
-    const auto model = onnx::read_model(o.model);
+    const auto model = onnx::read_model(o.model, o.limits);
     Feeds feeds = read_feeds(o.inputs);
     if (o.train)  // others are inputs of the step
       std::erase_if(feeds, [&](const auto& feed) {
@@ -291,6 +292,7 @@ Action setup(OptionList& options) {
       .one_of(optimizer_names(), Case::Ignored)
       .show_default();
   add_compute_options(options, o->compute);
+  add_limit_options(options, o->limits);
   options.flag("--profile", o->profile,
                "Then as many seconds again with the clock on every kernel");
   options.flag("--json", o->json, "One JSON object");

@@ -10,6 +10,7 @@
 #include "runtime/files.h"
 #include "runtime/npy.h"
 #include "tools/cli.h"
+#include "tools/gradients.h"
 #include "tools/onnx_file.h"
 #include "tools/outcome.h"
 
@@ -41,6 +42,7 @@ using Case = CheckCase;
 struct Options : CheckOptions {
   std::vector<std::string> folders;
   std::string json;
+  bool gradients = false;
 };
 
 struct Report {
@@ -113,6 +115,7 @@ Outcome compare(const ModelFile& file, const Case& c, const Options& o) {
 
 Outcome try_case(const Case& c, const Options& o) {
   try {
+    if (o.gradients) return check_case_gradients(c, o);
     if (is_onnx(c.model.string())) return check_onnx(c, o);
     return compare(load_model(c.model.string()), c, o);
   } catch (const Error& e) {
@@ -124,7 +127,10 @@ Outcome try_case(const Case& c, const Options& o) {
 
 void count(const Case& c, const Outcome& outcome, Report& report) {
   switch (outcome.kind) {
-    case Outcome::Kind::Passed: ++report.passed; return;
+    case Outcome::Kind::Passed:
+      ++report.passed;
+      if (!outcome.reason.empty()) fmt::print("passed {}: {}\n", c.name(), outcome.reason);
+      return;
     case Outcome::Kind::Skipped:
       ++report.skipped;
       fmt::print("skipped {}: {}\n", c.name(), outcome.reason);
@@ -170,6 +176,9 @@ Action setup(OptionList& options) {
   options.add("--rtol", o->rtol, "Relative tolerance of floats").non_negative().show_default();
   options.add("--atol", o->atol, "Absolute tolerance of floats").non_negative().show_default();
   add_compute_options(options, o->compute, true);
+  add_limit_options(options, o->limits);
+  options.flag("--gradients", o->gradients,
+               "Instead of outputs, the gradients of ONNX models against central differences");
   options.add("--json", o->json, "Where counts and failures are written").called("FILE");
   return [o] { return run(*o); };
 }

@@ -71,7 +71,9 @@ Value read_declared(const fs::path& file, const onnx::DeclaredType& type) {
   return Value::of(onnx::HostTensor(Tensor::view(DType::bf16, owner->dims(), owner->raw(), owner)));
 }
 
-OnnxInputs read_inputs(const CheckCase& c, const onnx::ModelDef& model) {
+}  // namespace
+
+OnnxInputs case_inputs(const CheckCase& c, const onnx::ModelDef& model) {
   std::vector<onnx::ValueDef> defs = required_inputs(*model.graph);
   OnnxInputs out;
   if (!fs::is_directory(c.data)) {
@@ -87,10 +89,8 @@ OnnxInputs read_inputs(const CheckCase& c, const onnx::ModelDef& model) {
   return out;
 }
 
-}  // namespace
-
 Outcome check_onnx(const CheckCase& c, const CheckOptions& o) {
-  const auto model = onnx::read_model(c.model.string());
+  const auto model = onnx::read_model(c.model.string(), o.limits);
   const auto& defs = model->graph->outputs;
   const std::vector<fs::path> files =
       fs::is_directory(c.data) ? numbered(c.data, "output") : std::vector<fs::path>{c.data};
@@ -99,7 +99,7 @@ Outcome check_onnx(const CheckCase& c, const CheckOptions& o) {
     return {Outcome::Kind::Failed,
             fmt::format("{} outputs, {} are expected", defs.size(), files.size())};
   Session session(model, session_options(o.compute));
-  const std::vector<Value> got = session.run(read_inputs(c, *model));
+  const std::vector<Value> got = session.run(case_inputs(c, *model));
   const bool contents = !is_random(*model);
   for (size_t i = 0; i < files.size(); ++i) {
     const Value expected = read_declared(files[i], defs[i].type);

@@ -210,6 +210,7 @@ OptionRules OptionList::add(const std::string& names, T& value, const std::strin
 
 template OptionRules OptionList::add(const std::string&, std::string&, const std::string&);
 template OptionRules OptionList::add(const std::string&, int&, const std::string&);
+template OptionRules OptionList::add(const std::string&, int64_t&, const std::string&);
 template OptionRules OptionList::add(const std::string&, double&, const std::string&);
 template OptionRules OptionList::add(const std::string&, std::vector<std::string>&,
                                      const std::string&);

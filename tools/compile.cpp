@@ -8,6 +8,7 @@
 #include "runtime/files.h"
 #include "runtime/train/run_folder.h"
 #include "tools/cli.h"
+#include "tools/onnx_file.h"
 #include "tools/stages.h"
 
 namespace lathe::tools {
@@ -20,6 +21,7 @@ constexpr std::string_view kHere = "x86_64-linux-gnu";  // all that the LLVM bac
 struct Options {
   std::string model, weights, out, emit = "so", cpu, target;
   std::vector<std::string> dims;
+  onnx::LoadLimits limits;
 };
 
 // What is compiled for: this machine, unless --cpu or --target say otherwise.
@@ -129,7 +131,7 @@ std::vector<std::string> form_names() {
 int run(const Options& o) {
   const DimBinding dims = parse_dims(o.dims);
   const Machine machine = find_machine(o);
-  ModelFile file = load_model(o.model, nn::Mode::Inference, 0, dims);
+  ModelFile file = load_model(o.model, nn::Mode::Inference, 0, dims, o.limits);
   if (!o.weights.empty()) replace_weights(file, o.weights);
   for (const Form& f : kForms)
     if (f.name == o.emit) f.emit(file, dims, machine, o);
@@ -149,6 +151,7 @@ Action setup(OptionList& options) {
   options
       .add("--target", o->target, "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine's)")
       .called("TRIPLE");
+  add_limit_options(options, o->limits);
   return [o] { return run(*o); };
 }
 

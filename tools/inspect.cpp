@@ -14,19 +14,20 @@ struct Options {
   std::string model, stage = "graph", format = "text";
   std::vector<std::string> dims;
   bool json = false;
+  onnx::LoadLimits limits;
 };
 
 int run(const Options& o) {
   const DimBinding dims = parse_dims(o.dims);
   const Target target = detect_cpu().target;
   if (!o.json) {
-    std::cout << show_stage(load_model(o.model, nn::Mode::Inference, 0, dims), dims, o.stage,
-                            o.format, target);
+    std::cout << show_stage(load_model(o.model, nn::Mode::Inference, 0, dims, o.limits), dims,
+                            o.stage, o.format, target);
     return kDone;
   }
   if (o.stage != "program") throw UsageError("--json goes with --stage program");
   const nlohmann::ordered_json json = is_onnx(o.model)
-                                          ? session_report(o.model, dims)
+                                          ? session_report(o.model, dims, o.limits)
                                           : program_report(load_model(o.model), dims, target);
   std::cout << json.dump() << "\n";
   return kDone;
@@ -42,6 +43,7 @@ Action setup(OptionList& options) {
       .one_of({"text", "dot", "svg"})
       .show_default();
   options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
+  add_limit_options(options, o->limits);
   options.flag("--json", o->json,
                "With --stage program: its size as one JSON object; of an ONNX model also where "
                "each node runs, from a run on random inputs");

@@ -47,14 +47,14 @@ void check_exists(const std::string& path) {
     fail("{}: no such file or folder", path);
 }
 
-ModelFile load_model(const std::string& path, nn::Mode mode, uint64_t seed,
-                     const DimBinding& dims) {
+ModelFile load_model(const std::string& path, nn::Mode mode, uint64_t seed, const DimBinding& dims,
+                     const onnx::LoadLimits& limits) {
   check_exists(path);
   if (fs::is_directory(path)) return load_run(path, mode, seed);
   const std::string extension = fs::path(path).extension().string();
   if (extension == ".gir") return load_text(path);
   if (is_onnx(path))
-    return {path, load_onnx_graph(path, dims, mode == nn::Mode::Training), {}, dims};
+    return {path, load_onnx_graph(path, dims, mode == nn::Mode::Training, limits), {}, dims};
   if (extension != ".json" && extension != ".keras" && extension != ".h5" && extension != ".hdf5")
     fail(
         "{}: not a model by its name; expected .onnx, .keras, .h5, a Keras configuration in "

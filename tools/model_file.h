@@ -6,6 +6,7 @@
 
 #include "frontend/model.h"
 #include "frontend/nn.h"
+#include "frontend/onnx/model.h"
 
 namespace lathe::tools {
 
@@ -25,7 +26,8 @@ void check_exists(const std::string& path);
 // name. Weights that the file does not hold are those of a new model under `seed`. `dims` are
 // needed where the model's graph depends on them (ONNX).
 ModelFile load_model(const std::string& path, nn::Mode mode = nn::Mode::Inference,
-                     uint64_t seed = 0, const DimBinding& dims = {});
+                     uint64_t seed = 0, const DimBinding& dims = {},
+                     const onnx::LoadLimits& limits = {});
 
 // Replaces the model's weights by those of a safetensors file (frontend/model.h). Unsupported for
 // ONNX models, whose weights are constants.

@@ -12,6 +12,20 @@ namespace lathe::tools {
 
 bool is_onnx(const std::string& path) { return path.ends_with(".onnx"); }
 
+void add_limit_options(OptionList& options, onnx::LoadLimits& limits) {
+  options
+      .add("--max-nodes", limits.nodes,
+           "Nodes that an ONNX model may unfold to, functions and bodies counted where they are "
+           "used")
+      .positive()
+      .show_default();
+  options
+      .add("--max-elements", limits.elements,
+           "Elements that may be computed while an ONNX model is loaded")
+      .positive()
+      .show_default();
+}
+
 SessionOptions session_options(const Compute& compute) {
   SessionOptions o;
   o.evaluate = compute.backend == "eval";
@@ -47,8 +61,9 @@ DimBinding onnx_dims(const onnx::ModelDef& model, const DimBinding& given) {
   return out;
 }
 
-Model load_onnx_graph(const std::string& path, const DimBinding& dims, bool trained) {
-  const auto model = onnx::read_model(path);
+Model load_onnx_graph(const std::string& path, const DimBinding& dims, bool trained,
+                      const onnx::LoadLimits& limits) {
+  const auto model = onnx::read_model(path, limits);
   return onnx::load_graph(model, onnx_dims(*model, dims), trained);
 }
 
@@ -89,17 +104,21 @@ OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
   DimBinding dims = given;
   onnx::infer_dims(model, inputs, dims);
   for (auto& [name, type] : onnx::typed_inputs(model, onnx_dims(model, dims)))
-    if (!feeds.contains(name))
-      inputs.emplace_back(
-          name,
-          onnx::Value::of(onnx::HostTensor(
-              type.elem, random_tensor(onnx::carrier(type.elem), type.dims(), *random, name))));
+    if (!feeds.contains(name)) try {
+        inputs.emplace_back(
+            name,
+            onnx::Value::of(onnx::HostTensor(
+                type.elem, random_tensor(onnx::carrier(type.elem), type.dims(), *random, name))));
+      } catch (const Error& e) {
+        throw Error(e.kind(), fmt::format("{}: input '{}': {}", model.path, name, e.what()));
+      }
   return inputs;
 }
 
 void run_onnx(const std::string& path, const Feeds& feeds, std::optional<uint64_t> random,
-              const DimBinding& dims, const Compute& compute, const Answer& answer) {
-  const auto model = onnx::read_model(path);
+              const DimBinding& dims, const Compute& compute, const onnx::LoadLimits& limits,
+              const Answer& answer) {
+  const auto model = onnx::read_model(path, limits);
   Session session(model, session_options(compute));
   answer(flattened(*model->graph, session.run(onnx_inputs(*model, feeds, random, dims))));
   session.wait_for_kernels();

@@ -12,6 +12,10 @@ namespace lathe::tools {
 using OnnxInputs = std::vector<std::pair<std::string, onnx::Value>>;
 
 bool is_onnx(const std::string& path);
+
+// --max-nodes and --max-elements, in every verb that loads models.
+void add_limit_options(OptionList& options, onnx::LoadLimits& limits);
+
 SessionOptions session_options(const Compute& compute);
 
 // A value for every free dim: `given`, else 1 for a batch by its name ("batch_size", "N"). One
@@ -19,7 +23,8 @@ SessionOptions session_options(const Compute& compute);
 DimBinding onnx_dims(const onnx::ModelDef& model, const DimBinding& given);
 
 // The model as one graph (frontend/onnx/load.h), its free dims bound.
-Model load_onnx_graph(const std::string& path, const DimBinding& dims, bool trained);
+Model load_onnx_graph(const std::string& path, const DimBinding& dims, bool trained,
+                      const onnx::LoadLimits& limits);
 
 // The model's inputs: `feeds`, and with a seed random values for the others.
 OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
@@ -27,6 +32,7 @@ OnnxInputs onnx_inputs(const onnx::ModelDef& model, const Feeds& feeds,
 
 // One run from .npy inputs; with a seed the others are random.
 void run_onnx(const std::string& path, const Feeds& feeds, std::optional<uint64_t> random,
-              const DimBinding& dims, const Compute& compute, const Answer& answer);
+              const DimBinding& dims, const Compute& compute, const onnx::LoadLimits& limits,
+              const Answer& answer);
 
 }  // namespace lathe::tools

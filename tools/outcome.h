@@ -5,7 +5,7 @@
 #include <string>
 
 #include "ir/base/tensor.h"
-#include "tools/compute.h"
+#include "tools/onnx_file.h"
 
 namespace lathe::tools {
 
@@ -19,6 +19,7 @@ struct CheckCase {
 struct CheckOptions {
   double rtol = 1e-3, atol = 1e-5;
   Compute compute;
+  onnx::LoadLimits limits = {};
 };
 
 struct Outcome {
@@ -28,6 +29,9 @@ struct Outcome {
 
 // Why `got` is not `expected`; empty where it is.
 std::string difference(const Tensor& got, const Tensor& expected, const CheckOptions& o);
+
+// Values for the model's inputs: the case's files, or ramps.
+OnnxInputs case_inputs(const CheckCase& c, const onnx::ModelDef& model);
 
 Outcome check_onnx(const CheckCase& c, const CheckOptions& o);
 

@@ -19,8 +19,9 @@ nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& d
           {"constant_bytes", constants}};
 }
 
-nlohmann::ordered_json session_report(const std::string& path, const DimBinding& dims) {
-  const auto model = onnx::read_model(path);
+nlohmann::ordered_json session_report(const std::string& path, const DimBinding& dims,
+                                      const onnx::LoadLimits& limits) {
+  const auto model = onnx::read_model(path, limits);
   Session session(model, session_options({}));
   const OnnxInputs inputs = onnx_inputs(*model, {}, 1, dims);
   session.run(inputs);

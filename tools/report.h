@@ -16,6 +16,7 @@ nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& d
 // Of an ONNX model, found by running it twice on random inputs. `nodes`: how many were folded while
 // tracing, how many are in compiled kernels, and the host steps by op. `seconds`: the second run,
 // as a whole and in kernels, and what tracing and compiling took before the first.
-nlohmann::ordered_json session_report(const std::string& path, const DimBinding& dims);
+nlohmann::ordered_json session_report(const std::string& path, const DimBinding& dims,
+                                      const onnx::LoadLimits& limits);
 
 }  // namespace lathe::tools

@@ -21,6 +21,7 @@ struct Options {
   std::optional<uint64_t> random;
   Compute compute;
   bool json = false;
+  onnx::LoadLimits limits;
 };
 
 std::string values_text(const Tensor& t) {
@@ -40,7 +41,7 @@ void evaluate_once(const Options& o, Feeds feeds, const Answer& answer) {
   const DimBinding dims = parse_dims(o.dims);
   if (is_onnx(o.model)) {
     if (!o.weights.empty()) fail_unsupported("{}: --weights with an ONNX model", o.model);
-    return run_onnx(o.model, feeds, o.random, dims, o.compute, answer);
+    return run_onnx(o.model, feeds, o.random, dims, o.compute, o.limits, answer);
   }
   ModelFile file = load_model(o.model);
   if (!o.weights.empty()) replace_weights(file, o.weights);
@@ -75,6 +76,7 @@ Action setup(OptionList& options) {
   options.add("-o,--output", o->out, "Where all outputs are written").called("OUT.npz");
   add_compute_options(options, o->compute, true);
   add_wait_option(options, o->compute);
+  add_limit_options(options, o->limits);
   options.flag("--json", o->json, "One JSON object");
   return [o] { return run(*o); };
 }

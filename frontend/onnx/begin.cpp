@@ -24,11 +24,21 @@ void check_type(const ValueDef& def, const Value& v, const std::string& path) {
     if ((*type.dims)[i].value && *(*type.dims)[i].value != dims[i]) expected();
 }
 
+// Offsets within a value are counted.
+void check_size(const Value& leaf, const std::string& name, const std::string& path) {
+  try {
+    element_count(leaf.dims());
+  } catch (const Error& e) {
+    fail("{}: input '{}': {}", path, name, e.what());
+  }
+}
+
 // The value with its tensors in slots of their own.
 Value into_slots(Value v, const std::string& name, bool keep_known, TraceState& state) {
   int part = 0;
   const bool whole = v.is_tensor();
   for_each_leaf(v, [&](Value& leaf) {
+    check_size(leaf, name, state.model->path);
     if (keep_known && leaf.kind == Value::Kind::Known) return;
     state.input_names.push_back(whole ? name : fmt::format("{}/{}", name, part++));
     leaf = Value::of_slot(state.slots++, leaf.elem, leaf.dims());

@@ -185,9 +185,10 @@ void OpContext::check_attributes() const {
 
 // --- axes ----------------------------------------------------------------------------------------
 
-void OpContext::check_count(int64_t count, std::string_view what) const {
-  constexpr int64_t most = int64_t{1} << 22;
-  if (count > most) fail("{} {}, more than the {} that are possible", count, what, most);
+void OpContext::check_count(int64_t count, std::string_view what) { tracer_.spend(count, what); }
+
+void OpContext::check_table(const Dims& dims, std::string_view what) {
+  check_count(element_count(dims), what);
 }
 
 int64_t OpContext::axis(int64_t value, int64_t rank) const {
@@ -259,8 +260,8 @@ OpContext::TracedRegion OpContext::region(const Subgraph& subgraph,
   for (size_t i = 0; i < taken.size(); ++i) {
     Value v = taken[i];
     for_each_leaf(v, [&](Value& leaf) {
-      if (leaf.kind == Value::Kind::Known) return;
       if (leaf.is_string()) return;
+      if (leaf.kind == Value::Kind::Known && leaf.parameter.empty()) return;
       const Expr e = tracer_.expr(leaf, graph_);
       out.captured.push_back(e);
       leaf = Value::of(e, leaf.elem);
@@ -272,12 +273,15 @@ OpContext::TracedRegion OpContext::region(const Subgraph& subgraph,
       if (leaf.is_string()) out.why_not = "it handles strings";
     });
   if (!out.why_not.empty()) return out;
-  TraceOptions options = tracer_.state().options;
+  TraceOptions options;
   options.whole = true;
-  options.parameters = false;
   Stage stage;
   try {
-    stage = trace(begin_region(tracer_.state().model, subgraph, all, options));
+    TraceState inner = begin_region(tracer_.state().model, subgraph, all, options);
+    tracer_.enter(inner);
+    stage = trace(std::move(inner));
+  } catch (const LimitExceeded&) {
+    throw;
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::Internal) throw;
     // A branch that is not taken may be wrong for the types at hand; one that is says so again.

@@ -64,9 +64,11 @@ class OpContext {
   // For attributes that change nothing here.
   void ignore(std::initializer_list<std::string_view> names);
 
-  // For what a row enumerates itself (positions along an axis, items): a count that no real model
-  // has is an error before memory and time go into it.
-  void check_count(int64_t count, std::string_view what) const;
+  // For what a row enumerates itself (positions along an axis, items): a count beyond what the
+  // model may still compute while loading is an error before memory and time go into it.
+  void check_count(int64_t count, std::string_view what);
+  // Of the elements of a table, which may be too many to be counted.
+  void check_table(const Dims& dims, std::string_view what);
 
   // A possibly negative axis of `rank` axes.
   int64_t axis(int64_t value, int64_t rank) const;

@@ -124,8 +124,24 @@ struct FunctionDef {
   OpsetVersions opsets;
 };
 
+// What a model may ask for while it is loaded. A small file can unfold to any number of nodes and
+// name any shape, so more than this is an error before memory and time go into it.
+struct LoadLimits {
+  // Nodes with those of functions, branches and bodies wherever they are used.
+  int64_t nodes = int64_t{1} << 16;
+  // Elements that are computed while loading: of folded nodes, and of tables that nodes become.
+  int64_t elements = int64_t{1} << 25;
+};
+
+// The model asks for more than its limits.
+class LimitExceeded : public Error {
+ public:
+  explicit LimitExceeded(const std::string& message) : Error(ErrorKind::User, message) {}
+};
+
 struct ModelDef {
   std::string path;  // for messages
+  LoadLimits limits;
   int64_t ir_version = 0;
   OpsetVersions opsets;
   std::shared_ptr<const GraphDef> graph;

@@ -76,6 +76,9 @@ Heads read_heads(OpContext& c) {
            c.input(1).signature(), c.input(2).signature());
   if (c.has(4) != c.has(5)) fail("past_key and past_value belong together");
   if (c.has(4)) {
+    if (c.rank(4) != 4 || c.rank(5) != 4)
+      fail("past_key and past_value are {} and {}; four axes were expected", c.input(4).signature(),
+           c.input(5).signature());
     h.past = c.expr(4).shape()[2].value();
     h.k = concat({c.expr(4), h.k}, 2);
     h.v = concat({c.expr(5), h.v}, 2);
@@ -96,6 +99,7 @@ Expr score_bias(OpContext& c, const Heads& h, DType type) {
   const auto add_bias = [&](const Expr& e) { bias = bias.defined() ? bias + e : e; };
   if (c.has(3)) {
     Expr mask = c.expr(3);
+    if (mask.rank() < 1) fail("the mask is {}, keys were expected", mask.type().text());
     mask = mask.dtype() == DType::boolean ? mask_bias(mask, type) : cast(mask, type);
     const int64_t missing = h.keys() - mask.shape()[mask.rank() - 1].value();
     if (missing > 0) {  // keys that a mask does not mention are hidden
@@ -199,8 +203,11 @@ void linear_attention(OpContext& c) {
   const bool corrects = rule == "delta" || rule == "gated_delta";
   if (!gated && !corrects && rule != "linear")
     fail("update_rule is '{}'; linear, gated, delta or gated_delta was expected", rule);
-  if (heads < 1 || q_heads % heads != 0)
+  if (heads < 1 || q_heads < 1 || q_heads % heads != 0)
     fail("{} query heads do not share {} heads of keys and values", q_heads, heads);
+  for (const int input : {0, 1, 2, 4, 5})
+    if ((input < 4 || c.has(input)) && c.rank(input) != 3)
+      fail("input {} is {}; three axes were expected", input, c.input(input).signature());
   if (c.has(4) != gated)
     fail("decay {} update_rule '{}'", c.has(4) ? "is given to" : "lacks in", rule);
   if (c.has(5) != corrects)
@@ -208,7 +215,7 @@ void linear_attention(OpContext& c) {
   if (c.has(6) && !corrects) fail("erase_gate is given to update_rule '{}'", rule);
 
   const Dims dims = c.dims(0);
-  const int64_t batch = dims.at(0), time = dims.at(1), group = q_heads / heads;
+  const int64_t batch = dims[0], time = dims[1], group = q_heads / heads;
   // [time, batch, heads.., size]
   const auto steps = [&](int input, Dims inner) {
     const Expr x = cast(c.expr(input), DType::f32);
@@ -220,14 +227,14 @@ void linear_attention(OpContext& c) {
     std::swap(perm[0], perm[1]);
     return transpose(reshape(x, Shape(inner)), perm);
   };
-  const int64_t key = dims.at(2) / q_heads, value = c.dims(2).at(2) / heads;
+  const int64_t key = dims[2] / q_heads, value = c.dims(2)[2] / heads;
   std::vector<Expr> scanned = {steps(0, {heads, group, key}), steps(1, {heads, key}),
                                steps(2, {heads, value})};
   if (gated) {
-    const int64_t each = c.dims(4).at(2) == heads ? 1 : key;
+    const int64_t each = c.dims(4)[2] == heads ? 1 : key;
     scanned.push_back(exp(steps(4, {heads, each, 1})));
   }
-  if (corrects) scanned.push_back(steps(5, {c.dims(5).at(2) == 1 ? 1 : heads, 1}));
+  if (corrects) scanned.push_back(steps(5, {c.dims(5)[2] == 1 ? 1 : heads, 1}));
   if (c.has(6)) scanned.push_back(steps(6, {heads, key}));
   const double given = c.attr_float("scale", 0);
   const double scale = given != 0 ? given : 1 / std::sqrt(static_cast<double>(key));
@@ -315,7 +322,8 @@ void rotary_embedding(OpContext& c) {
   const int64_t size = x.shape()[3].value();
   int64_t turned = c.attr_int("rotary_embedding_dim", 0);
   if (turned == 0) turned = size;
-  if (turned > size || turned % 2 != 0) fail("rotary_embedding_dim is {} of {}", turned, size);
+  if (turned < 0 || turned > size || turned % 2 != 0)
+    fail("rotary_embedding_dim is {} of {}", turned, size);
   const auto angle = [&](int input) {  // [batch, length, pairs] beside the axis of the heads
     Expr e = widened(c.expr(input));
     if (c.has(3)) e = gather(e, c.expr(3), 0);

@@ -292,8 +292,10 @@ void scan_row(OpContext& c) {
   s.body = c.attr_graph("body");
   const bool batched = c.version() < 9;
   const int first = batched ? 1 : 0;
-  s.scanned = static_cast<size_t>(c.attr_int("num_scan_inputs"));
-  if (c.inputs() - first < static_cast<int>(s.scanned)) fail("{} scanned inputs", s.scanned);
+  const int64_t scanned = c.attr_int("num_scan_inputs");
+  if (scanned < 1 || scanned > c.inputs() - first)
+    fail("num_scan_inputs is {} for {} inputs", scanned, c.inputs() - first);
+  s.scanned = static_cast<size_t>(scanned);
   s.states = static_cast<size_t>(c.inputs() - first) - s.scanned;
   const size_t results = s.body.graph->outputs.size();
   const size_t outputs = results < s.states ? 0 : results - s.states;
@@ -314,7 +316,9 @@ void scan_row(OpContext& c) {
   }
   if (c.has(0)) c.unsupported("lengths of sequences");
   std::vector<std::vector<Expr>> parts(results);
-  const int64_t batch = c.dims(1).at(0);
+  const int64_t batch = c.rank(1) > 0 ? c.dims(1)[0] : 0;
+  if (batch < 1) fail("its input 1 is {}, a batch was expected", c.input(1).signature());
+  c.check_count(batch, "sequences");
   for (int64_t b = 0; b < batch; ++b) {
     std::vector<Expr> values;
     for (const Expr& e : c.exprs(1)) values.push_back(squeeze(slice_axis(e, 0, b, 1), 0));

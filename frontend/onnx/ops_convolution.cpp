@@ -1,4 +1,5 @@
 // Convolution and pooling.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -59,8 +60,14 @@ void max_pool(OpContext& c) {
   if (c.wants(1)) c.out(largest_index(c, x, patches, most, w, column_major));
 }
 
+// How many multiples k * step of 0 <= k < count lie below limit.
+int64_t steps_below(int64_t limit, int64_t step, int64_t count) {
+  return limit <= 0 ? 0 : std::min((limit - 1) / step + 1, count);
+}
+
 // How many elements each position averages over.
 Expr counts(OpContext& c, const Window& w, bool include_pad, DType type) {
+  c.check_table(w.positions, "positions of windows");
   Tensor t = Tensor::empty(type, w.positions);
   for (int64_t flat = 0; flat < t.size(); ++flat) {
     int64_t rest = flat;
@@ -71,12 +78,11 @@ Expr counts(OpContext& c, const Window& w, bool include_pad, DType type) {
       const int64_t low = include_pad ? 0 : w.attrs.low[i];
       const int64_t high =
           w.attrs.low[i] + w.sizes[i] + (include_pad ? w.attrs.high[i] - w.extra[i] : 0);
-      int64_t inside = 0;
-      for (int64_t k = 0; k < w.attrs.kernel[i]; ++k) {
-        const int64_t at = position * w.attrs.stride[i] + k * w.attrs.dilation[i];
-        inside += at >= low && at < high ? 1 : 0;
-      }
-      count *= static_cast<double>(inside);
+      const int64_t begin = position * w.attrs.stride[i];
+      const auto below = [&](int64_t end) {
+        return steps_below(end - begin, w.attrs.dilation[i], w.attrs.kernel[i]);
+      };
+      count *= static_cast<double>(below(high) - below(low));
     }
     t.set(flat, count);
   }

@@ -64,6 +64,7 @@ void is_inf(OpContext& c) {
 
 void equal(OpContext& c) {
   if (!c.input(0).is_string()) return binary<eq>(c);
+  if (!c.input(1).is_string()) fail("strings and {}", c.input(1).signature());
   c.host([](HostServices&, const std::vector<Value>& in) {
     const HostTensor &a = in[0].known, &b = in[1].known;
     const Shape shape(a.dims().size() >= b.dims().size() ? a.dims() : b.dims());

@@ -7,6 +7,8 @@
 namespace lathe::onnx {
 namespace {
 
+constexpr int64_t kMostBlock = int64_t{1} << 20;  // whose square is a count
+
 Dims image_dims(OpContext& c) {
   const Dims dims = c.dims(0);
   if (dims.size() != 4) fail("its input is {}, 4 axes were expected", c.input(0).signature());
@@ -17,7 +19,7 @@ void depth_to_space(OpContext& c) {
   const Dims d = image_dims(c);
   const int64_t b = c.attr_int("blocksize");
   const std::string mode = c.attr_text("mode", "DCR");
-  if (b < 1 || d[1] % (b * b) != 0) fail("{} channels in blocks of {}", d[1], b);
+  if (b < 1 || b >= kMostBlock || d[1] % (b * b) != 0) fail("{} channels in blocks of {}", d[1], b);
   if (mode != "DCR" && mode != "CRD") fail("mode is '{}', DCR or CRD was expected", mode);
   const int64_t depth = d[1] / (b * b);
   const bool depth_last = mode == "DCR";
@@ -30,7 +32,8 @@ void depth_to_space(OpContext& c) {
 void space_to_depth(OpContext& c) {
   const Dims d = image_dims(c);
   const int64_t b = c.attr_int("blocksize");
-  if (b < 1 || d[2] % b != 0 || d[3] % b != 0) fail("{} x {} in blocks of {}", d[2], d[3], b);
+  if (b < 1 || b >= kMostBlock || d[2] % b != 0 || d[3] % b != 0)
+    fail("{} x {} in blocks of {}", d[2], d[3], b);
   const Expr parts = reshape(c.expr(0), Shape{d[0], d[1], d[2] / b, b, d[3] / b, b});
   c.out(
       reshape(transpose(parts, {0, 3, 5, 1, 2, 4}), Shape{d[0], d[1] * b * b, d[2] / b, d[3] / b}),

@@ -309,9 +309,12 @@ void cast_map(OpContext& c) {
                                             : ElemType::Undefined;
   if (elem == ElemType::Undefined) fail("cast_to is '{}'", to);
   if (form != "DENSE" && form != "SPARSE") fail("map_form is '{}'", form);
-  if (most < 1 || most >= int64_t{1} << 30) fail("max_map is {}", most);
+  if (most < 1) fail("max_map is {}", most);
+  c.check_count(most, "entries of a map");
   c.host([=](HostServices&, const std::vector<Value>& in) {
     const HostTensor& keys = part_of_map(in[0], 0).known;
+    if (keys.is_string())
+      fail("its input is {}, keys that are integers were expected", in[0].signature());
     const HostTensor values = convert(part_of_map(in[0], 1).known, elem);
     const int64_t n = element_count(keys.dims());
     Dims wanted = range(0, most);

@@ -19,7 +19,8 @@ Expr matrix(OpContext& c) {
 // A list attribute as [rows, features] for x, transposed on the way.
 Expr rows_times(OpContext& c, const Expr& x, const std::vector<double>& list, int64_t rows) {
   const int64_t features = x.shape()[1].value();
-  if (rows < 1 || std::ssize(list) != rows * features)
+  const int64_t most = std::ssize(list);
+  if (rows < 1 || (features > 0 && rows > most) || most != rows * features)
     fail("{} numbers for {} rows of {} features", list.size(), rows, features);
   const Expr w = numbers_constant(c.graph(), x.dtype(), list, {rows, features});
   return dot_general(x, w, {.lhs_contract = {1}, .rhs_contract = {1}, .dtype = x.dtype()});
@@ -163,7 +164,7 @@ void svm_classifier(OpContext& c) {
   c.ignore({"prob_b"});
   int64_t count = 0;
   for (const int64_t n : per_class) {
-    if (n < 0) fail("a class of {} vectors", n);
+    if (n < 0 || n > int64_t{1} << 31) fail("a class of {} vectors", n);
     count += n;
   }
   Expr scores, index;

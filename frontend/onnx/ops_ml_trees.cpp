@@ -103,9 +103,11 @@ Expr leaves_of(Graph& g, const Forest& f, const Expr& x) {
 }
 
 // What the trees give to each target: [N, targets].
-Expr aggregated(Graph& g, const Forest& f, const Expr& x, Aggregate how) {
+Expr aggregated(OpContext& c, const Forest& f, const Expr& x, Aggregate how) {
+  Graph& g = c.graph();
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const double nothing = how == Aggregate::Min ? kInfinity : how == Aggregate::Max ? -kInfinity : 0;
+  c.check_table({std::ssize(f.nodes), f.targets}, "weights of leaves");
   const auto n = static_cast<size_t>(std::ssize(f.nodes) * f.targets);
   std::vector<double> table(n, nothing);
   for (const auto& [node, gives] : f.leaves)
@@ -165,6 +167,7 @@ void expand_members(Forest& f, size_t node, std::span<const double> members) {
 Forest read_forest(OpContext& c) {
   Forest f;
   f.targets = c.attr_int("n_targets", 1);
+  if (f.targets < 1) fail("n_targets is {}", f.targets);
   f.roots = c.attr_ints("tree_roots");
   const std::vector<double> splits = tensor_numbers(c, "nodes_splits");
   const std::vector<double> modes = tensor_numbers(c, "nodes_modes");
@@ -186,7 +189,7 @@ Forest read_forest(OpContext& c) {
   };
   for (size_t i = 0; i < n; ++i) {
     const double mode = at_index(modes, i, "nodes_modes");
-    if (mode < 0 || mode > 6) fail("a node of mode {}", mode);
+    if (!(mode >= 0 && mode <= 6)) fail("a node of mode {}", mode);
     f.nodes.push_back({static_cast<Mode>(static_cast<int>(mode)), features[i],
                        at_index(splits, i, "nodes_splits"),
                        !nan.empty() && at_index(nan, i, "nodes_missing_value_tracks_true") != 0,
@@ -218,7 +221,7 @@ void tree_ensemble(OpContext& c) {
   if (how < 0 || how > 3) fail("aggregate_function is {}", how);
   if (post < 0 || post > 4) fail("post_transform is {}", post);
   const Forest f = read_forest(c);
-  const Expr y = aggregated(c.graph(), f, x, static_cast<Aggregate>(how));
+  const Expr y = aggregated(c, f, x, static_cast<Aggregate>(how));
   c.out(cast(post_transformed(y, static_cast<PostTransform>(post)), c.dtype(0)));
 }
 
@@ -298,7 +301,7 @@ void tree_regressor(OpContext& c) {
   if (a == Aggregate::Sum && how != "SUM") fail("aggregate_function is '{}'", how);
   const int64_t targets = c.attr_int("n_targets", 1);
   const Forest f = read_old_forest(c, "target", targets);
-  const Expr y = with_base(c, aggregated(c.graph(), f, x, a), targets);
+  const Expr y = with_base(c, aggregated(c, f, x, a), targets);
   c.out(cast(post_transformed(y, read_post_transform(c)), DType::f32));
 }
 
@@ -311,7 +314,7 @@ void tree_classifier(OpContext& c) {
   if (classes < 1) fail("it has no class labels");
   const Dims weighed = c.attr_ints("class_ids");
   const Forest f = read_old_forest(c, "class", classes);
-  Expr y = with_base(c, aggregated(c.graph(), f, x, Aggregate::Sum), classes);
+  Expr y = with_base(c, aggregated(c, f, x, Aggregate::Sum), classes);
   const bool binary = classes <= 2 && std::all_of(weighed.begin(), weighed.end(), [&](int64_t id) {
                         return id == weighed.front();
                       });

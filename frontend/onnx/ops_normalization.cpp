@@ -23,6 +23,7 @@ void batch_norm(OpContext& c) {
                             ? c.attr_int("training_mode", 0) != 0
                             : c.version() < 7 && c.attr_int("is_test", 0) == 0 && c.wants(1);
   const int64_t rank = x.rank(), channel = rank > 1 ? 1 : 0;
+  if (rank < 1 || (training && rank < 2)) fail("its input is {}", x.type().text());
   const auto list = [&](const Expr& e) {
     const Expr typed = cast(e, x.dtype());
     return typed.rank() == 1 ? along(typed, channel, rank) : typed;
@@ -47,6 +48,7 @@ void instance_norm(OpContext& c) {
   c.ignore({"consumed_inputs"});
   const Expr x = c.expr(0);
   const double epsilon = c.attr_float("epsilon", 1e-5);
+  if (x.rank() < 2) fail("its input is {}, channels were expected", x.type().text());
   const auto [mean, variance] = moments(x, range(2, x.rank()));
   const Expr scale = along(c.expr(1), 1, x.rank()), shift = along(c.expr(2), 1, x.rank());
   c.out((x - mean) / sqrt(variance + epsilon) * scale + shift);

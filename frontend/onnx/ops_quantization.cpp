@@ -17,7 +17,7 @@ Granularity granularity(OpContext& c) {
   Granularity how;
   how.axis = c.attr_int("axis", 1);
   how.block = c.attr_int("block_size", 0);
-  if (how.block < 0) fail("block_size is {}", how.block);
+  if (how.block < 0 || how.block >= int64_t{1} << 31) fail("block_size is {}", how.block);
   return how;
 }
 

@@ -66,6 +66,7 @@ Layer read_layer(OpContext& c, Kind kind) {
     fail("X, W and R are {}, {} and {}; three axes were expected", c.input(0).signature(),
          c.input(1).signature(), c.input(2).signature());
   l.hidden = c.attr_int("hidden_size", r[2]);
+  if (l.hidden != r[2]) fail("hidden_size is {}, R is {}", l.hidden, c.input(2).signature());
   const int64_t rows = kind.gates * l.hidden;
   if (w != Dims{l.directions, rows, x[2]} || r != Dims{l.directions, rows, l.hidden})
     fail("W is {} and R {}; [{},{},{}] and [{},{},{}] were expected", c.input(1).signature(),

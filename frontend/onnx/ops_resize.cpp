@@ -118,7 +118,8 @@ size_t tap_count(const Axis& a, const Method& m) {
   return static_cast<size_t>(2 - 2 * (std::floor(-support / squeeze) + 1));
 }
 
-Taps taps_of(const Axis& a, const Method& m) {
+Taps taps_of(OpContext& c, const Axis& a, const Method& m) {
+  c.check_table({a.to, static_cast<int64_t>(tap_count(a, m)), 2}, "indices and weights");
   const auto n = static_cast<size_t>(a.to);
   Taps taps;
   taps.index.assign(tap_count(a, m), Dims(n));
@@ -127,6 +128,7 @@ Taps taps_of(const Axis& a, const Method& m) {
   const auto last = static_cast<double>(a.from - 1);
   for (size_t i = 0; i < n; ++i) {
     const double x = coordinate(a, m.corner, static_cast<int64_t>(i));
+    if (!std::isfinite(x)) fail("element {} of {} lies at {}", i, n, x);
     taps.outside[i] = m.corner == Corner::TfCropAndResize && (x < 0 || x > last);
     if (m.kind != Kind::Nearest) add_taps(taps, a, m, x, i);
     else taps.index[0][i] = static_cast<int64_t>(std::clamp(rounded(x, m.rounding), 0.0, last));
@@ -173,8 +175,9 @@ Expr weights_constant(const Expr& x, const std::vector<double>& values, Dims dim
 // Beyond this many elements for each result a matrix product does it.
 constexpr size_t kMostTaps = 4;
 
-Expr weighted(const Expr& x, int64_t axis, const Axis& a, const Taps& taps) {
+Expr weighted(OpContext& c, const Expr& x, int64_t axis, const Axis& a, const Taps& taps) {
   if (taps.index.size() > kMostTaps) {
+    c.check_table({a.from, a.to}, "weights");
     std::vector<double> matrix(static_cast<size_t>(a.from * a.to), 0);
     for (size_t k = 0; k < taps.index.size(); ++k)
       for (size_t i = 0; i < taps.index[k].size(); ++i)
@@ -207,14 +210,16 @@ DType compute_type_of(DType t, Kind kind) {
   return is_integer(t) && byte_size(t) > 2 ? DType::f64 : DType::f32;
 }
 
-Expr resized(const Expr& x, const std::vector<Axis>& axes, const Method& m) {
+Expr resized(OpContext& c, const Expr& x, const std::vector<Axis>& axes, const Method& m) {
   Expr y = cast(x, compute_type_of(x.dtype(), m.kind)), outside;
   for (int64_t axis = 0; axis < x.rank(); ++axis) {
     const Axis& a = axes[static_cast<size_t>(axis)];
     if (a.from == 0 && a.to > 0) fail("axis {} has no elements to make {} of", axis, a.to);
     if (a.from >= kMostElements) fail("axis {} has {} elements", axis, a.from);
-    const Taps taps = taps_of(a, m);
-    y = weighted(y, axis, a, taps);
+    const bool moves = m.corner == Corner::TfCropAndResize || m.corner == Corner::TfHalfPixelForNn;
+    if (a.to == a.from && a.scale == 1 && !moves) continue;
+    const Taps taps = taps_of(c, a, m);
+    y = weighted(c, y, axis, a, taps);
     if (std::find(taps.outside.begin(), taps.outside.end(), true) == taps.outside.end()) continue;
     Tensor flags = Tensor::empty(DType::boolean, {a.to});
     for (int64_t i = 0; i < a.to; ++i) flags.set_int(i, taps.outside[static_cast<size_t>(i)]);
@@ -303,7 +308,7 @@ void set_sizes(std::vector<Axis>& axes, const Dims& which, const Dims& sizes,
   for (const int64_t axis : which) {
     Axis& a = axes[static_cast<size_t>(axis)];
     a.scale = scale;
-    a.to = static_cast<int64_t>(std::floor(scale * static_cast<double>(a.from) + 0.5));
+    a.to = whole_count(std::floor(scale * static_cast<double>(a.from) + 0.5), "size");
   }
 }
 
@@ -333,14 +338,14 @@ void resize(OpContext& c) {
       axes[static_cast<size_t>(which[i])].end = roi[which.size() + i];
     }
   }
-  c.out(resized(c.expr(0), axes, m), c.elem(0));
+  c.out(resized(c, c.expr(0), axes, m), c.elem(0));
 }
 
 void resize_by(OpContext& c, const std::vector<double>& scales) {
   const Method m = old_method(c);
   std::vector<Axis> axes = axes_of(c);
   set_scales(axes, range(0, c.rank(0)), scales);
-  c.out(resized(c.expr(0), axes, m), c.elem(0));
+  c.out(resized(c, c.expr(0), axes, m), c.elem(0));
 }
 
 void resize_by_input(OpContext& c) { resize_by(c, c.numbers(1)); }

@@ -84,8 +84,7 @@ void tensor_scatter(OpContext& c) {
 }
 
 void one_hot(OpContext& c) {
-  const auto depth = static_cast<int64_t>(c.number(1));
-  if (depth < 0) fail("depth {}", depth);
+  const int64_t depth = whole_count(c.number(1), "depth");
   const int64_t axis = c.axis(c.attr_int("axis", -1), c.rank(0) + 1);
   const Expr index = expand_dims(from_start(c.expr(0), depth), axis);
   Dims dims = c.dims(0);

@@ -57,6 +57,8 @@ struct AxisSplit {
 
 AxisSplit split_at(const Dims& dims, int64_t axis) {
   AxisSplit s;
+  // Of nothing there is nothing to go through, however often.
+  if (element_count(dims) == 0) return {0, dims[static_cast<size_t>(axis)], 0};
   for (int64_t i = 0; i < std::ssize(dims); ++i) {
     int64_t& part = i < axis ? s.outer : i == axis ? s.length : s.inner;
     part *= dims[static_cast<size_t>(i)];
@@ -142,6 +144,8 @@ void top_k_row(OpContext& c) {
   c.ignore({"sorted"});
   const int64_t k = c.version() < 10 ? c.attr_int("k") : 0;
   const bool as_input = c.version() >= 10;
+  if (as_input && (c.input(1).is_string() || element_count(c.dims(1)) != 1))
+    fail("its input 1 is {}, one number was expected", c.input(1).signature());
   c.host([=](HostServices&, const std::vector<Value>& in) {
     return top_k(in[0].known, as_input ? in[1].known.numbers.int_at(0) : k, axis, largest);
   });
@@ -230,8 +234,9 @@ void non_max_suppression(OpContext& c) {
         boxes.dims()[0] != scores.dims()[0] || boxes.dims()[1] != scores.dims()[2])
       fail("boxes {} and scores {}", boxes.type_text(), scores.type_text());
     const int64_t classes = scores.dims()[1], count = boxes.dims()[1];
+    const int64_t lanes = count == 0 ? 0 : scores.dims()[0] * classes;
     std::vector<int64_t> out;
-    for (int64_t lane = 0; lane < scores.dims()[0] * classes; ++lane) {
+    for (int64_t lane = 0; lane < lanes; ++lane) {
       const int64_t batch = lane / classes;
       const auto score = [&](int64_t i) { return scores.at(lane * count + i); };
       std::vector<int64_t> order;

@@ -12,6 +12,9 @@ const std::vector<Value>& items(OpContext& c, int i) {
   return *v.items;
 }
 
+// A sequence is copied to be changed; an item takes as much as this many numbers.
+constexpr int64_t kItem = 32;
+
 // A position from either end; `end`: one past the last is allowed.
 size_t position(int64_t at, size_t count, bool end) {
   const auto n = static_cast<int64_t>(count);
@@ -28,6 +31,7 @@ void sequence_at(OpContext& c) {
 }
 
 void sequence_insert(OpContext& c) {
+  c.check_count(std::ssize(items(c, 0)) * kItem, "elements of a sequence");
   std::vector<Value> all = items(c, 0);
   const size_t at = c.has(2) ? position(c.integer(2), all.size(), true) : all.size();
   all.insert(all.begin() + static_cast<ptrdiff_t>(at), c.input(1));
@@ -35,6 +39,7 @@ void sequence_insert(OpContext& c) {
 }
 
 void sequence_erase(OpContext& c) {
+  c.check_count(std::ssize(items(c, 0)) * kItem, "elements of a sequence");
   std::vector<Value> all = items(c, 0);
   const size_t at =
       c.has(1) ? position(c.integer(1), all.size(), false) : position(-1, all.size(), false);
@@ -70,7 +75,7 @@ void split_to_sequence(OpContext& c) {
   } else {
     const int64_t each = c.has(1) ? c.integer(1) : 1;
     if (each < 1) fail("parts of {} elements", each);
-    c.check_count((length - 1) / each, "parts");
+    c.check_count((length - 1) / each * kItem, "elements of a sequence");
     for (int64_t at = 0; at < length; at += each) sizes.push_back(std::min(each, length - at));
   }
   std::vector<Value> parts;
@@ -99,6 +104,7 @@ std::vector<Value> step_inputs(OpContext& c, size_t step) {
 // Traces the body for one item after the other; `saved` are the results so far, step by step.
 void map_step(OpContext& c, size_t step, std::vector<Value> saved) {
   const size_t count = items(c, 0).size();
+  c.check_count(std::ssize(saved), "results of steps");
   if (step < count) {
     c.expand(c.attr_graph("body"), step_inputs(c, step),
              {[step](OpContext& next, const std::vector<Value>& before,
@@ -111,6 +117,8 @@ void map_step(OpContext& c, size_t step, std::vector<Value> saved) {
     return;
   }
   const auto outputs = static_cast<size_t>(c.outputs());
+  if (saved.size() != count * outputs)
+    fail("its body gives {} values in {} steps for {} outputs", saved.size(), count, outputs);
   for (size_t k = 0; k < outputs; ++k) {
     std::vector<Value> column;
     for (size_t i = 0; i < count; ++i) column.push_back(saved[i * outputs + k]);

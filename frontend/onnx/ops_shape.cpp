@@ -323,14 +323,12 @@ void range_row(OpContext& c) {
   if (is_float(type)) {
     const double delta = c.number(2);
     if (delta == 0) fail("the step is 0");
-    count =
-        static_cast<int64_t>(std::clamp(std::ceil((c.number(1) - c.number(0)) / delta), 0.0, 1e12));
+    count = whole_count(std::max(std::ceil((c.number(1) - c.number(0)) / delta), 0.0), "length");
   } else {
     const int64_t start = c.integer(0), limit = c.integer(1), delta = c.integer(2);
     if (delta == 0) fail("the step is 0");
     const auto distance = static_cast<double>(limit) - static_cast<double>(start);
-    count = std::max<int64_t>(
-        static_cast<int64_t>(std::ceil(distance / static_cast<double>(delta))), 0);
+    count = whole_count(std::max(std::ceil(distance / static_cast<double>(delta)), 0.0), "length");
   }
   const Expr index = iota(c.graph(), type, Shape{count}, 0);
   c.out(index * reshape(c.expr(2), Shape{}) + reshape(c.expr(0), Shape{}));
@@ -368,8 +366,9 @@ void center_crop_pad(OpContext& c) {
   if (wanted.size() != axes.size()) fail("{} sizes for {} axes", wanted.size(), axes.size());
   for (size_t i = 0; i < axes.size(); ++i) {
     const auto axis = static_cast<size_t>(axes[i]);
-    const int64_t n = wanted[i], more = n - x.shape()[static_cast<int>(axis)].value();
+    const int64_t n = wanted[i];
     if (n < 0) fail("a size of {}", n);
+    const int64_t more = n - x.shape()[static_cast<int>(axis)].value();
     if (more < 0) x = slice_axis(x, axes[i], -more / 2, n);
     if (more <= 0) continue;
     std::vector<Dim> low(old.size(), Dim(0)), high = low;

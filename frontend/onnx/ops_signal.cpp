@@ -15,7 +15,8 @@ struct Complex {
 
 // The table of f(turn * i * k / n) over i and k, with i * k reduced first so that it is exact.
 template <double (*f)(double)>
-Expr table(const Expr& like, int64_t rows, int64_t columns, int64_t n) {
+Expr table(OpContext& context, const Expr& like, int64_t rows, int64_t columns, int64_t n) {
+  context.check_table({rows, columns}, "coefficients of a transform");
   Tensor t = Tensor::empty(like.dtype(), {rows, columns});
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t k = 0; k < columns; ++k)
@@ -35,9 +36,10 @@ Expr along_axis(const Expr& x, int64_t axis, const Expr& m) {
 }
 
 // The first `count` coefficients over an axis: by its matrix.
-Complex direct(const Complex& x, int64_t axis, int64_t count) {
+Complex direct(OpContext& context, const Complex& x, int64_t axis, int64_t count) {
   const int64_t n = x.re.shape()[static_cast<int>(axis)].value();
-  const Expr c = table<cosine>(x.re, n, count, n), s = table<sine>(x.re, n, count, n);
+  const Expr c = table<cosine>(context, x.re, n, count, n),
+             s = table<sine>(context, x.re, n, count, n);
   const Expr re = along_axis(x.re, axis, c), im = -along_axis(x.re, axis, s);
   if (!x.im.defined()) return {re, im};
   return {re + along_axis(x.im, axis, s), im + along_axis(x.im, axis, c)};
@@ -56,20 +58,20 @@ int64_t factor(int64_t n) {
 // Over the last axis. A length p * q goes in two steps (Cooley and Tukey): with i = i1 q + i2 and
 // k = k1 + p k2, transforms of length p over i1, a turn by i2 k1 / (p q), and transforms of length
 // q over i2.
-Complex transformed(const Complex& x, int64_t count) {
+Complex transformed(OpContext& context, const Complex& x, int64_t count) {
   const Dims dims = x.re.shape().static_dims();
   const int64_t n = dims.back(), p = factor(n), q = n / p, axis = std::ssize(dims) - 1;
-  if (n <= 4 * kDirect || p == 1) return direct(x, axis, count);
+  if (n <= 4 * kDirect || p == 1) return direct(context, x, axis, count);
   Dims split = dims;
   split.back() = p;
   split.push_back(q);
   const auto as = [](const Expr& e, const Dims& to) {
     return e.defined() ? reshape(e, Shape(to)) : e;
   };
-  const Complex first = direct({as(x.re, split), as(x.im, split)}, axis, p);
-  const Expr c = table<cosine>(x.re, p, q, n), s = table<sine>(x.re, p, q, n);
+  const Complex first = direct(context, {as(x.re, split), as(x.im, split)}, axis, p);
+  const Expr c = table<cosine>(context, x.re, p, q, n), s = table<sine>(context, x.re, p, q, n);
   const Complex turned{first.re * c + first.im * s, first.im * c - first.re * s};
-  const Complex second = transformed(turned, q);
+  const Complex second = transformed(context, turned, q);
   Dims perm = range(0, axis);
   perm.push_back(axis + 1);
   perm.push_back(axis);
@@ -102,8 +104,8 @@ Complex completed(const Complex& x, int64_t n) {
 }
 
 // The inverse is the transform of the conjugate, conjugated, over n.
-Complex inverted(const Complex& x, int64_t n) {
-  const Complex y = transformed({x.re, x.im.defined() ? -x.im : x.im}, n);
+Complex inverted(OpContext& context, const Complex& x, int64_t n) {
+  const Complex y = transformed(context, {x.re, x.im.defined() ? -x.im : x.im}, n);
   const auto length = static_cast<double>(n);
   return {y.re / length, -y.im / length};
 }
@@ -146,9 +148,9 @@ void dft(OpContext& c) {
   const Complex given_parts = parts(x);
   const auto moved = [&](const Expr& e) { return e.defined() ? transpose(e, perm) : e; };
   Complex y{moved(given_parts.re), moved(given_parts.im)};
-  if (inverse && onesided) y = inverted(completed(y, n), n);
-  else if (inverse) y = inverted({of_length(y.re, n), of_length(y.im, n)}, n);
-  else y = transformed({of_length(y.re, n), of_length(y.im, n)}, onesided ? n / 2 + 1 : n);
+  if (inverse && onesided) y = inverted(c, completed(y, n), n);
+  else if (inverse) y = inverted(c, {of_length(y.re, n), of_length(y.im, n)}, n);
+  else y = transformed(c, {of_length(y.re, n), of_length(y.im, n)}, onesided ? n / 2 + 1 : n);
   y = {transpose(y.re, back), transpose(y.im, back)};
   c.out(cast(inverse && onesided ? expand_dims(y.re, rank - 1) : paired(y), c.dtype(0)));
 }
@@ -159,7 +161,7 @@ void stft(OpContext& c) {
   if (x.rank() != 3) fail("its signal is {}, three axes were expected", x.type().text());
   c.need({1, 3});
   const int64_t size = c.dims(0)[1], step = c.integer(1);
-  const int64_t n = length_input(c, 3, c.has(2) ? c.dims(2).at(0) : size);
+  const int64_t n = length_input(c, 3, c.has(2) ? element_count(c.dims(2)) : size);
   if (step < 1 || step >= int64_t{1} << 20) fail("a step of {}", step);
   if (n > size) fail("a frame of {} elements, the signal has {}", n, size);
   if (c.has(2) && c.dims(2) != Dims{n}) fail("a window {} for {}", c.input(2).signature(), n);
@@ -171,7 +173,8 @@ void stft(OpContext& c) {
   };
   const Complex signal = parts(x);
   const bool onesided = c.attr_int("onesided", 1) != 0;
-  const Complex y = transformed({frames(signal.re), frames(signal.im)}, onesided ? n / 2 + 1 : n);
+  const Complex y =
+      transformed(c, {frames(signal.re), frames(signal.im)}, onesided ? n / 2 + 1 : n);
   c.out(cast(paired(y), c.dtype(0)));
 }
 
@@ -180,7 +183,8 @@ void cosine_window(OpContext& c, const std::vector<double>& weights) {
   const int64_t size = c.integer(0);
   const bool periodic = c.attr_int("periodic", 1) != 0;
   const ElemType type = elem_type(c.attr_int("output_datatype", 1));
-  if (size < 0 || size >= int64_t{1} << 30) fail("a window of {} elements", size);
+  if (size < 0) fail("a window of {} elements", size);
+  c.check_count(size, "elements of a window");
   Tensor t = Tensor::empty(carrier(type), {size});
   const int64_t turn = std::max<int64_t>(periodic ? size : size - 1, 1);
   for (int64_t i = 0; i < size; ++i) {
@@ -208,11 +212,14 @@ void mel_weight_matrix(OpContext& c) {
   const auto at = [&](int64_t i) {  // the bin of the spectrum of edge i
     const double m = low + static_cast<double>(i) * (high - low) / static_cast<double>(bins + 2);
     const double hertz = 700 * (std::pow(10.0, m / 2595) - 1);
-    return static_cast<int64_t>(
-        std::floor(static_cast<double>(length + 1) * hertz / static_cast<double>(rate)));
+    const double bin =
+        std::floor(static_cast<double>(length + 1) * hertz / static_cast<double>(rate));
+    if (!(std::abs(bin) < 0x1p40)) fail("the frequency {} at a rate of {}", hertz, rate);
+    return static_cast<int64_t>(bin);
   };
   const int64_t rows = length / 2 + 1;
   const ElemType type = elem_type(c.attr_int("output_datatype", 1));
+  c.check_table({rows, bins}, "mel weights");
   Tensor t = Tensor::zeros(carrier(type), {rows, bins});
   for (int64_t i = 0; i < bins; ++i) {
     const int64_t left = at(i), centre = at(i + 1), right = at(i + 2);

@@ -59,7 +59,11 @@ std::vector<Value> concatenated(HostServices&, const std::vector<Value>& in) {
   return {strings_of(dims, std::move(out))};
 }
 
-void string_concat(OpContext& c) { c.host(concatenated); }
+void string_concat(OpContext& c) {
+  const Dims dims = broadcast_dims(c.dims(0), c.dims(1));
+  if (c.known(0) && c.known(1)) c.check_table(dims, "texts");
+  c.host(concatenated);
+}
 
 // --- splitting -----------------------------------------------------------------------------------
 
@@ -207,19 +211,23 @@ Grams read_grams(OpContext& c) {
       g.skips >= kMost)
     fail("grams of {} to {} words, {} skipped", g.shortest, g.longest, g.skips);
   size_t id = 0;
+  int64_t most = 0;  // words of a gram that there is
   for (size_t k = 0; k < begins.size(); ++k) {
     const int64_t end = k + 1 < begins.size() ? begins[k + 1] : std::ssize(pool);
     const auto length = static_cast<int64_t>(k + 1);
-    if (begins[k] < 0 || end > std::ssize(pool) || (end - begins[k]) % length != 0)
+    if (begins[k] < 0 || end < begins[k] || end > std::ssize(pool) ||
+        (end - begins[k]) % length != 0)
       fail("ngram_counts: {} to {} of a pool of {} are no {}-grams", begins[k], end, pool.size(),
            length);
     for (int64_t i = begins[k]; i < end; i += length, ++id) {
       if (id >= columns.size() || columns[id] < 0 || columns[id] >= int64_t{1} << 30)
         fail("ngram_indexes has no place for gram {}", id);
-      if (length >= g.shortest && length <= g.longest)
-        g.columns[Gram(pool.begin() + i, pool.begin() + i + length)] = columns[id];
+      if (length < g.shortest || length > g.longest) continue;
+      most = length;
+      g.columns[Gram(pool.begin() + i, pool.begin() + i + length)] = columns[id];
     }
   }
+  g.longest = std::min(g.longest, most);
   for (const int64_t column : columns) g.width = std::max(g.width, column + 1);
   return g;
 }
@@ -243,6 +251,10 @@ void tf_idf_vectorizer(OpContext& c) {
   const Grams g = read_grams(c);
   const std::string mode = c.attr_text("mode");
   if (mode != "TF" && mode != "IDF" && mode != "TFIDF") fail("mode is '{}'", mode);
+  c.check_count(g.width, "columns of grams");
+  const Dims given = c.dims(0);
+  const int64_t rows = given.size() == 2 ? given[0] : 1;
+  if (c.known(0)) c.check_table({rows, g.width}, "counts of grams");
   std::vector<double> weights = c.attr_floats("weights");
   if (weights.empty() || mode == "TF") weights.assign(static_cast<size_t>(g.width), 1);
   if (std::ssize(weights) < g.width) fail("{} weights for {} grams", weights.size(), g.width);
@@ -251,9 +263,8 @@ void tf_idf_vectorizer(OpContext& c) {
     if (dims.size() > 2) fail("its input is {}, [C] or [N,C] was expected", in[0].signature());
     const HostTensor words = convert(in[0].known, ElemType::String);
     const auto row = static_cast<size_t>(dims.empty() ? 1 : dims.back());
-    const int64_t rows = dims.size() == 2 ? dims[0] : 1;
     Tensor out = Tensor::empty(DType::f32, dims.size() == 2 ? Dims{rows, g.width} : Dims{g.width});
-    for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t r = 0; out.size() > 0 && r < rows; ++r) {
       std::vector<double> counts(static_cast<size_t>(g.width), 0);
       count_grams(g, std::span(*words.strings).subspan(static_cast<size_t>(r) * row, row), counts);
       for (int64_t k = 0; k < g.width; ++k) {

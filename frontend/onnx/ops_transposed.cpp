@@ -1,5 +1,6 @@
 // Transposes of windows: sums of what overlapping windows hold, and elements put back to where a
 // pooling found them.
+#include <algorithm>
 #include <utility>
 
 #include "frontend/onnx/row.h"
@@ -11,6 +12,9 @@ namespace {
 // How many elements a window reaches over.
 int64_t reach(const WindowAttrs& a, size_t i) { return (a.kernel[i] - 1) * a.dilation[i] + 1; }
 
+// Of an axis, so that what windows reach over can be counted.
+constexpr int64_t kMostElements = int64_t{1} << 40;
+
 struct Transposed {
   WindowAttrs attrs;  // of fold
   Dims size;          // of the result
@@ -18,7 +22,6 @@ struct Transposed {
 
 // Where `size` elements are kept of those that all windows of axis i reach over, after `low`.
 void place(Transposed& t, size_t i, int64_t positions, int64_t low, int64_t size) {
-  constexpr int64_t kMostElements = int64_t{1} << 40;
   if (size < 1 || size >= kMostElements) fail("axis {} of the result has {} elements", i + 2, size);
   WindowAttrs& a = t.attrs;
   a.low.push_back(low);
@@ -54,6 +57,7 @@ Transposed read_transposed(OpContext& c, const Dims& input, const Dims& kernel) 
   const bool padded = mode == "NOTSET";
   for (size_t i = 0; i < n; ++i) {
     const int64_t positions = input[i + 2];
+    if (positions >= kMostElements) fail("axis {} has {} elements", i + 2, positions);
     const int64_t low = padded ? first[i] : 0, high = padded ? last[i] : 0;
     int64_t size = (positions - 1) * a.stride[i] + extra[i] + reach(a, i) - low - high;
     if (mode.starts_with("SAME")) size = positions * a.stride[i];
@@ -70,7 +74,7 @@ Transposed read_transposed(OpContext& c, const Dims& input, const Dims& kernel) 
 Expr contributions(const Expr& x, const Expr& w, int64_t groups) {
   const Dims dx = x.shape().static_dims(), dw = w.shape().static_dims();
   const auto n = std::ssize(dx) - 2;
-  if (groups < 1 || dx[1] != dw[0] || dx[1] % groups != 0)
+  if (groups < 1 || groups > std::max<int64_t>(dx[1], 1) || dx[1] != dw[0] || dx[1] % groups != 0)
     fail("weights {} do not fit {} in {} groups", w.type().text(), x.type().text(), groups);
   Dims split_x = dx, split_w = dw;
   split_x[1] /= groups;
@@ -117,13 +121,13 @@ void col2im(OpContext& c) {
          c.input(0).signature(), taps);
   Dims split = {dx[0], dx[1] / taps};
   split.insert(split.end(), block.begin(), block.end());
-  int64_t count = 1;
   for (size_t i = 0; i < n; ++i) {
+    if (size[i] < 1 || size[i] >= kMostElements) fail("an image of [{}]", Shape(size).text());
     const int64_t room = size[i] + a.low[i] + a.high[i] - reach(a, i);
     split.push_back(room < 0 ? 0 : room / a.stride[i] + 1);
-    count *= split.back();
     a.size.emplace_back(size[i]);
   }
+  const int64_t count = element_count(Dims(split.end() - static_cast<ptrdiff_t>(n), split.end()));
   if (count != dx[2]) fail("{} blocks for an image of {}", dx[2], count);
   Dims perm = {0, 1};
   for (size_t i = 0; i < n; ++i) perm.push_back(static_cast<int64_t>(2 + n + i));
@@ -147,6 +151,7 @@ void max_unpool(OpContext& c) {
   check_range("pads", pads, 0);
   Dims pooled = {dx[0], dx[1]};
   for (size_t i = 0; i < n; ++i) {
+    if (dx[i + 2] >= kMostElements) fail("axis {} has {} elements", i + 2, dx[i + 2]);
     pooled.push_back((dx[i + 2] - 1) * strides[i] + kernel[i] - pads[i] - pads[n + i]);
     if (pooled.back() < 1) fail("axis {} of the result has {} elements", i + 2, pooled.back());
   }
@@ -161,7 +166,10 @@ void max_unpool(OpContext& c) {
     const Dims size = c.ints(2);
     if (size.size() != pooled.size()) fail("output_shape has {} values", size.size());
     std::vector<Dim> high;
-    for (size_t i = 0; i < size.size(); ++i) high.emplace_back(size[i] - pooled[i]);
+    for (size_t i = 0; i < size.size(); ++i) {
+      if (size[i] < 0) fail("output_shape is [{}]", Shape(size).text());
+      high.emplace_back(size[i] - pooled[i]);
+    }
     y = pad(y, 0, std::vector<Dim>(size.size(), 0), high, Dims(size.size(), 0));
   }
   c.out(y);

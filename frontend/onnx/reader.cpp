@@ -231,6 +231,7 @@ FunctionDef ModelReader::function(WireReader r) {
 std::shared_ptr<const ModelDef> ModelReader::model(WireReader r) {
   const auto out = std::make_shared<ModelDef>();
   out->path = source_.path;
+  out->limits = source_.limits;
   while (r.next()) switch (r.field()) {
       case 1: out->ir_version = r.integer(); break;
       case 7:
@@ -299,6 +300,8 @@ Value ModelReader::map(WireReader r) {
       default: r.skip();
     }
   const int64_t count = texts.empty() ? std::ssize(keys) : std::ssize(texts);
+  if (!values.is_tensor() || element_count(values.dims()) != count)
+    fail("{}: a map of {} keys and values {}", source_.path, count, values.signature());
   Value key = texts.empty() ? Value::of(HostTensor(Tensor::from<int64_t>({count}, keys)))
                             : Value::of(HostTensor({count}, std::move(texts)));
   Value out = Value::sequence({std::move(key), std::move(values)});
@@ -320,15 +323,16 @@ Value ModelReader::value(WireReader r, const DeclaredType& type) {
 }  // namespace
 
 std::shared_ptr<const ModelDef> parse_model(Bytes bytes, std::shared_ptr<const void> owner,
-                                            const std::string& path, const std::string& folder) {
-  Source source{path, folder, std::move(owner), {}};
+                                            const std::string& path, const std::string& folder,
+                                            const LoadLimits& limits) {
+  Source source{path, folder, std::move(owner), limits};
   return ModelReader(source).model(WireReader(bytes, source.path));
 }
 
-std::shared_ptr<const ModelDef> read_model(const std::string& path) {
+std::shared_ptr<const ModelDef> read_model(const std::string& path, const LoadLimits& limits) {
   const auto file = MappedFile::open(path);
   const std::string folder = std::filesystem::path(path).parent_path().string();
-  return parse_model(file->bytes(), file, path, folder.empty() ? "." : folder);
+  return parse_model(file->bytes(), file, path, folder.empty() ? "." : folder, limits);
 }
 
 Value read_value(const std::string& path, const DeclaredType& type) {

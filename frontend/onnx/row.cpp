@@ -38,9 +38,15 @@ Dims range(int64_t from, int64_t to) {
 }
 
 Expr along(const Expr& list, int64_t axis, int64_t rank) {
+  if (axis >= rank) fail("{} for axis {} of {} axes", list.type().text(), axis, rank);
   std::vector<Dim> dims(static_cast<size_t>(rank), Dim(1));
   dims[static_cast<size_t>(axis)] = Dim(list.shape().element_count());
   return reshape(list, Shape(std::move(dims)));
+}
+
+int64_t whole_count(double value, std::string_view what) {
+  if (!(value >= 0 && value < 0x1p46)) fail("a {} of {}", what, value);
+  return static_cast<int64_t>(value);
 }
 
 Expr from_start(const Expr& index, int64_t n) {

@@ -9,9 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The largest tensor that is stored in fewer bytes than it has elements (sparse ones).
-constexpr int64_t kMostSparse = int64_t{1} << 26;
-
 struct Proto {
   std::string name;
   Dims dims;
@@ -222,7 +219,11 @@ NamedHostTensor read_sparse_tensor(WireReader r, Source& source) {
       (!flat && (at.rank() != 2 || at.dims()[1] != std::ssize(dims))))
     bad("its indices do not fit its values");
   const int64_t count = element_count(dims);
-  if (count > kMostSparse) bad("it is too large to be made dense");
+  if (count > source.limits.elements - source.dense)
+    throw LimitExceeded(fmt::format(
+        "{}: sparse tensor '{}': [{}] makes more than {} elements dense, which is the limit",
+        source.path, values.name, Shape(dims).text(), source.limits.elements));
+  source.dense += count;
   Tensor out = Tensor::zeros(v.dtype(), dims);
   const Dims strides = row_major_strides(dims);
   for (int64_t i = 0; i < v.size(); ++i) {

@@ -16,7 +16,9 @@ struct Source {
   std::string path;                   // for messages
   std::string folder;                 // of external data; "" where there is none
   std::shared_ptr<const void> owner;  // of the bytes
-  std::map<std::string, std::shared_ptr<const MappedFile>> external;
+  LoadLimits limits;
+  std::map<std::string, std::shared_ptr<const MappedFile>> external = {};
+  int64_t dense = 0;  // elements that sparse tensors were given
 };
 
 struct NamedHostTensor {

@@ -67,8 +67,6 @@ struct TraceOptions {
   // The first stage has every input of the model as input and, if it is the last one, every output
   // as output, under their names.
   bool whole = false;
-  // A model that unfolds to more nodes than this is refused.
-  int64_t most_nodes = int64_t{1} << 20;
 };
 
 struct TraceState {
@@ -77,8 +75,10 @@ struct TraceState {
   std::vector<Frame> frames;
   int slots = 0;                         // how many there are
   std::vector<std::string> input_names;  // of the first slots
-  int64_t nodes = 0;                     // traced so far
-  bool at_start = true;                  // no stage has been traced yet
+  // Of the model's limits so far; regions spend of those of what is around them.
+  std::shared_ptr<LoadLimits> spent = std::make_shared<LoadLimits>(LoadLimits{0, 0});
+  int depth = 0;         // regions around this one
+  bool at_start = true;  // no stage has been traced yet
 };
 
 // Where the nodes of a stage went.

@@ -3,35 +3,12 @@
 #include <fmt/format.h>
 
 #include "frontend/onnx/link.h"
-#include "ir/eval.h"
 
 namespace lathe::onnx {
 namespace {
 
-// Constant results are computed while tracing up to this much: elements read, and elements of all
-// intermediate values. It is meant for the arithmetic of shapes.
-constexpr int64_t kMostFoldInputs = int64_t{1} << 13;
-constexpr int64_t kMostFoldWork = int64_t{1} << 17;
-
 // Calls in calls, and subgraphs in subgraphs, while they are traced in place.
 constexpr size_t kMostFrames = 200;
-
-class NoServices : public HostServices {
- public:
-  std::vector<Value> run(const Subgraph&, const std::vector<Value>&) override {
-    fail_internal(__FILE__, __LINE__, "false", "a step without services asks for them");
-  }
-};
-
-int64_t graph_work(const Graph& g) {
-  int64_t work = 0;
-  for (const Node& n : g.nodes())
-    for (const TensorType& t : n.types) {
-      work += t.shape.element_count();
-      if (work > kMostFoldWork) return work;
-    }
-  return work;
-}
 
 }  // namespace
 
@@ -131,7 +108,9 @@ Tracer::Next Tracer::guarded(const NodeDef& node, F&& body) {
   } catch (const Error& e) {
     const std::string_view message = e.what();
     if (message.starts_with(state_.model->path + ": ")) throw;
-    throw Error(e.kind(), fmt::format("{}: {}", place(node), message));
+    const std::string placed = fmt::format("{}: {}", place(node), message);
+    if (dynamic_cast<const LimitExceeded*>(&e) != nullptr) throw LimitExceeded(placed);
+    throw Error(e.kind(), placed);
   }
 }
 
@@ -140,10 +119,8 @@ Tracer::Next Tracer::step() {
   current_ = state_.frames.size() - 1;
   if (f.next == f.graph->nodes.size()) return finish_frame();
   const NodeDef& node = f.graph->nodes[f.next];
-  if (++state_.nodes > state_.options.most_nodes)
-    fail("{}: the model unfolds to more than {} nodes", state_.model->path,
-         state_.options.most_nodes);
   return guarded(node, [&] {
+    count_node();
     stage_.graph.set_current_name(node.name.empty() && !node.outputs.empty() ? node.outputs[0]
                                                                              : node.name);
     if (const FunctionDef* function = state_.model->find_function(node)) {
@@ -171,54 +148,6 @@ Tracer::Next Tracer::run_row(const NodeDef& node) {
   row.translate(c);
   c.check_attributes();
   return settle(c);
-}
-
-bool Tracer::may_fold(const NodeDef& node, const OpRow& row) {
-  if (!row.folds || (row.random != nullptr && row.random(node))) return false;
-  int64_t read = 0;
-  for (const std::string& name : names_read(node)) {
-    const Value* v = find(name);
-    if (v == nullptr) continue;
-    if (v->kind != Value::Kind::Known || !v->parameter.empty()) return false;
-    if (!v->is_string()) read += v->known.numbers.size();
-  }
-  for (const AttributeDef& a : node.attributes)
-    if (a.graph) return false;
-  return read <= kMostFoldInputs;
-}
-
-// Computes a node all of whose inputs are known. False where that is too much work.
-bool Tracer::fold(const NodeDef& node, int version, const OpRow& row) {
-  Graph scratch;
-  OpContext c(*this, node, version, scratch);
-  row.translate(c);
-  c.check_attributes();
-  if (c.deferred_ && !run_host_now(c)) return false;
-  for (Value& result : c.results_)
-    for_each_leaf(result, [&](Value& leaf) {
-      if (leaf.kind == Value::Kind::Graph) scratch.add_output("", leaf.expr.value);
-    });
-  if (graph_work(scratch) > kMostFoldWork) return false;
-  const std::vector<Tensor> values = evaluate(scratch, std::vector<Tensor>{});
-  size_t next = 0;
-  for (Value& result : c.results_)
-    for_each_leaf(result, [&](Value& leaf) {
-      if (leaf.kind == Value::Kind::Graph) leaf = Value::of(HostTensor(leaf.elem, values[next++]));
-    });
-  bind_results(c);
-  return true;
-}
-
-bool Tracer::run_host_now(OpContext& c) {
-  if (!c.host_ || c.host_at_run_) return false;
-  bool all_known = true;
-  for (Value& v : c.host_inputs_)
-    for_each_leaf(v, [&](Value& leaf) { all_known &= leaf.kind == Value::Kind::Known; });
-  if (!all_known) return false;
-  NoServices services;
-  c.results_ = c.host_(services, c.host_inputs_);
-  c.deferred_ = false;
-  return true;
 }
 
 Tracer::Next Tracer::settle(OpContext& c) {
@@ -262,8 +191,10 @@ void Tracer::bind_results(OpContext& c) {
 
 void Tracer::push(const Subgraph& what, int parent, const std::vector<Value>& inputs,
                   Continuation after) {
+  count_node();  // also of a body without nodes
   if (state_.frames.size() >= kMostFrames)
-    fail("functions or subgraphs are nested more than {} deep", kMostFrames);
+    throw LimitExceeded(
+        fmt::format("functions or subgraphs are nested more than {} deep", kMostFrames));
   Frame frame;
   frame.graph = what.graph;
   frame.scope = what.scope;
@@ -413,9 +344,20 @@ void NodeCounts::add(const NodeCounts& other) {
 
 Stage trace(TraceState state) { return Tracer(std::move(state)).run(); }
 
+namespace {
+
+// Another way to go on from where a stage ended has what is left of the limits for itself.
+TraceState rest_of(const Stage& stage) {
+  TraceState state = stage.rest;
+  state.spent = std::make_shared<LoadLimits>(*state.spent);
+  return state;
+}
+
+}  // namespace
+
 TraceState resume(const Stage& stage, const std::vector<HostTensor>& contents) {
   LATHE_ASSERT(stage.end == Stage::End::Decide && contents.size() == stage.decided.size());
-  TraceState state = stage.rest;
+  TraceState state = rest_of(stage);
   const auto know = [&](Value& leaf) {
     if (leaf.kind != Value::Kind::Slot) return;
     const int slot = leaf.slot;
@@ -433,7 +375,7 @@ TraceState resume(const Stage& stage, const std::vector<HostTensor>& contents) {
 
 TraceState resume(const Stage& stage, const std::vector<Value>& results) {
   LATHE_ASSERT(stage.end == Stage::End::Host, "the stage does not end in a host step");
-  TraceState state = stage.rest;
+  TraceState state = rest_of(stage);
   Frame& f = state.frames.back();
   const NodeDef& node = f.graph->nodes[f.next - 1];
   std::vector<Value> moved = results;

@@ -23,12 +23,17 @@ class Tracer {
   const GraphDef& graph() const { return *state_.frames[current_].graph; }
   Expr expr(const Value& v, Graph& target);
   const TraceState& state() const { return state_; }
+  // Counts elements that are computed while tracing. Throws LimitExceeded.
+  void spend(int64_t elements, std::string_view what);
+  // For the trace of a region, which spends of the same limits.
+  void enter(TraceState& inner) const;
 
  private:
   enum class Next : uint8_t { GoOn, Cut };
 
   const Value* find_in(int frame, const std::string& name);
   Next step();
+  void count_node();
   Next finish_frame();
   Next run_row(const NodeDef& node);
   bool fold(const NodeDef& node, int version, const OpRow& row);

@@ -56,7 +56,7 @@ Tensor Tensor::empty(DType dtype, Dims dims) {
   t.size_ = lathe::element_count(dims);
   t.dims_ = std::move(dims);
   auto memory = allocate_memory(t.bytes());
-  if (!memory) fail("out of memory: {} bytes were asked for", t.bytes());
+  if (!memory) fail("out of memory: {} takes {} bytes", t.type_text(), t.bytes());
   t.data_ = memory.get();
   t.owner_ = std::move(memory);
   t.writable_ = true;
