@@ -43,6 +43,13 @@ Expr along(const Expr& list, int64_t axis, int64_t rank) {
   return reshape(list, Shape(std::move(dims)));
 }
 
+Expr with_axis_moved(const Expr& x, int64_t from, int64_t to) {
+  Dims perm = range(0, x.rank());
+  perm.erase(perm.begin() + from);
+  perm.insert(perm.begin() + to, from);
+  return transpose(x, perm);
+}
+
 Expr from_start(const Expr& index, int64_t n) {
   const Expr wide = cast(index, DType::i64);
   return select(lt(wide, 0), wide + static_cast<double>(n), wide);

@@ -23,6 +23,10 @@ class Tracer {
   const GraphDef& graph() const { return *state_.frames[current_].graph; }
   Expr expr(const Value& v, Graph& target);
   const TraceState& state() const { return state_; }
+  // What the node that runs has asked for of its own.
+  std::vector<Value>& computed() { return state_.frames[current_].computed; }
+  // True of a graph that is evaluated while tracing.
+  bool is_scratch(const Graph& g) const { return &g != &stage_.graph; }
 
  private:
   enum class Next : uint8_t { GoOn, Cut };
@@ -37,6 +41,8 @@ class Tracer {
   Next settle(OpContext& c);
   bool run_host_now(OpContext& c);
   void count(const OpContext& c);
+  void count_step(OpContext& c);
+  void go_on(Frame& f);
   void bind_results(OpContext& c);
   void push(const Subgraph& what, int parent, const std::vector<Value>& inputs, Continuation after);
   void cut_decide(const std::vector<Value>& needed);
