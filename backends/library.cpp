@@ -46,13 +46,14 @@ void run_compiler(const std::vector<std::string>& arguments, const std::string& 
     fail("'{}' failed to make the library:\n{}", argv[0], read_text_file(log));
 }
 
-// The archive with the text front end, beside the running program (bin/../lib) or in its folder.
-std::string text_archive() {
+// lib`target`.a (runtime/CMakeLists.txt), beside the running program (bin/../lib) or in its folder.
+std::string archive(const std::string& target) {
   const fs::path self = fs::read_symlink("/proc/self/exe").parent_path();
-  for (const fs::path& candidate : {self / "../lib/liblathe_text.a", self / "liblathe_text.a",
-                                    fs::path(LATHE_LIBRARY_FOLDER) / "liblathe_text.a"})
+  const std::string file = "lib" + target + ".a";
+  for (const fs::path& candidate :
+       {self / "../lib" / file, self / file, fs::path(LATHE_LIBRARY_FOLDER) / file})
     if (fs::exists(candidate)) return fs::weakly_canonical(candidate).string();
-  fail("liblathe_text.a is not beside {}; build the target lathe_text", self.string());
+  fail("{} is not beside {}; build the target {}", file, self.string(), target);
 }
 
 std::vector<KernelJob> jobs_of(const Program& p, const LibraryOptions& options) {
@@ -85,8 +86,8 @@ void copy_into_place(const std::string& from, const std::string& to) {
   write_file_atomically(to, read_text_file(from, int64_t{1} << 40));
 }
 
-// Makes all symbols of an object local but the interface, so that a program may link several with a
-// text front end.
+// Makes all symbols of an object local but the interface, so that a program may link several with
+// parts of the same archive.
 void keep_global(const LibraryOptions& options, const std::string& object, const std::string& log) {
   std::vector<std::string> command = {"objcopy"};
   for (const char* function : {"run", "predict", "workspace_bytes"})
@@ -106,19 +107,22 @@ void link(const Program& p, const LibraryOptions& options, const std::string& pa
   run_compiler(
       {options.compiler, "-O1", "-fPIC", "-fvisibility=hidden", "-c", driver, "-o", driver_object},
       log);
+  const bool sorts = !sort_functions(p.plan).empty();
   std::vector<std::string> command;
   if (options.kind == LibraryKind::Object) command = {options.compiler, "-r", "-nostdlib"};
   else if (options.text) command = {"c++", "-shared", "-static-libstdc++", "-static-libgcc"};
   else command = {options.compiler, "-shared"};
   command.insert(command.end(), {driver_object, kernels});
-  if (options.text) command.insert(command.end(), {text_archive(), "-l:libutf8proc.a"});
+  if (options.text) command.insert(command.end(), {archive("lathe_text"), "-l:libutf8proc.a"});
+  if (sorts) command.push_back(archive("lathe_argsort"));
   if (options.kind == LibraryKind::Object) command.push_back("-Wl,--force-group-allocation");
   else
     command.insert(command.end(),
                    {"-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,-s"});
   command.insert(command.end(), {"-o", result});
   run_compiler(command, log);
-  if (options.kind == LibraryKind::Object && options.text) keep_global(options, result, log);
+  if (options.kind == LibraryKind::Object && (options.text || sorts))
+    keep_global(options, result, log);
   copy_into_place(result, path);
 }
 

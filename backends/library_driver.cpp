@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <iterator>
+
+#include "runtime/artifact/argsort.h"
 
 namespace lathe {
 namespace {
@@ -81,6 +84,12 @@ class DriverWriter {
         case StepKind::Copy:
           line(depth,
                fmt::format("memcpy({}, {}, {});", address(s.args[1]), address(s.args[0]), s.bytes));
+          break;
+        case StepKind::Sort:
+          line(depth,
+               fmt::format("{}({}, (int64_t*)({}), {}, {}, {}, {});",
+                           argsort_of(s.sort.dtype).symbol, address(s.args[0]), address(s.args[1]),
+                           s.sort.lanes, s.sort.length, s.sort.count, s.sort.descending ? 1 : 0));
           break;
         case StepKind::Loop:
           line(depth, fmt::format("for (i{0} = 0; i{0} < {1}; ++i{0}) {{", s.loop, s.count));
@@ -172,6 +181,19 @@ std::string run_prototype(const Program& p, const LibraryOptions& options) {
   return fmt::format("int {}_run({}void* workspace)", options.name, args);
 }
 
+std::set<std::string> sort_functions(const Plan& plan) {
+  std::set<std::string> out;
+  const std::function<void(const std::vector<Step>&)> visit = [&](const std::vector<Step>& steps) {
+    for (const Step& s : steps) {
+      if (s.kind == StepKind::Sort) out.insert(argsort_of(s.sort.dtype).symbol);
+      visit(s.body);
+      visit(s.other);
+    }
+  };
+  visit(plan.steps);
+  return out;
+}
+
 std::string driver_source(const Program& p, const LibraryOptions& options,
                           const std::string& weights) {
   std::string out =
@@ -181,6 +203,9 @@ std::string driver_source(const Program& p, const LibraryOptions& options,
   for (int k = 0; k < std::ssize(p.kernels); ++k)
     out += fmt::format("void {}(void* const*, int64_t, int64_t, const void*);\n",
                        kernel_symbol(options, k));
+  for (const std::string& function : sort_functions(p.plan))
+    out +=
+        fmt::format("void {}(const void*, int64_t*, int64_t, int64_t, int64_t, int);\n", function);
   if (!p.plan.constants.empty())
     out += fmt::format(
         "__asm__(\".section .rodata.weights,\\\"a\\\",@progbits\\n.balign 64\\n\"\n"

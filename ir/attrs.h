@@ -152,6 +152,17 @@ struct CumulativeAttrs {
   }
 };
 
+// argsort: how many places of each lane, and whether the largest come first.
+struct SortAttrs {
+  Dim count;
+  bool descending = false;
+  template <class S, class F>
+  static void fields(S& s, F&& f) {
+    f("count", s.count);
+    f("descending", s.descending);
+  }
+};
+
 // dot_general, as in StableHLO: result axes are batch, free of lhs, free of rhs, in operand order.
 // Products are accumulated in the result's type (f32 for f16 and bf16), from contracting index 0
 // up.
@@ -222,10 +233,10 @@ struct CompositeAttrs {
   }
 };
 
-using Attrs =
-    std::variant<NoAttrs, DTypeAttrs, ParameterAttrs, ConstantAttrs, IotaAttrs, ShapeAttrs,
-                 BroadcastAttrs, PermAttrs, SliceAttrs, PadAttrs, AxisAttrs, AxesAttrs,
-                 CumulativeAttrs, DotAttrs, WindowAttrs, ScanAttrs, WhileAttrs, CompositeAttrs>;
+using Attrs = std::variant<NoAttrs, DTypeAttrs, ParameterAttrs, ConstantAttrs, IotaAttrs,
+                           ShapeAttrs, BroadcastAttrs, PermAttrs, SliceAttrs, PadAttrs, AxisAttrs,
+                           AxesAttrs, CumulativeAttrs, SortAttrs, DotAttrs, WindowAttrs, ScanAttrs,
+                           WhileAttrs, CompositeAttrs>;
 
 bool operator==(const Attrs& a, const Attrs& b);
 void hash_attrs(const Attrs& a, Hasher& h);

@@ -241,6 +241,10 @@ Expr cumsum(const Expr& x, int64_t axis, bool reverse, bool exclusive) {
   return node(OpId::cumsum, {x}, CumulativeAttrs{axis, reverse, exclusive});
 }
 
+Expr argsort(const Expr& x, Dim count, bool descending) {
+  return node(OpId::argsort, {x}, SortAttrs{std::move(count), descending});
+}
+
 Expr keep_axes(const Expr& reduced, const Dims& axes) {
   std::vector<Dim> dims = reduced.shape().dims();
   for (int64_t axis : axes) {

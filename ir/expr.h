@@ -101,6 +101,8 @@ Expr reduce_prod(const Expr& x, Dims axes);
 // Where the number of elements is symbolic it is itself computed, as a sum of ones.
 Expr reduce_mean(const Expr& x, Dims axes);
 Expr cumsum(const Expr& x, int64_t axis, bool reverse = false, bool exclusive = false);
+// Where the first `count` elements of each lane along the last axis are, in order (ir/README.md).
+Expr argsort(const Expr& x, Dim count, bool descending = false);
 Expr keep_axes(const Expr& reduced, const Dims& axes);  // re-inserts 1 at `axes`
 
 Expr dot_general(const Expr& a, const Expr& b, DotAttrs attrs);

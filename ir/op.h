@@ -30,8 +30,12 @@ enum class OpClass : uint8_t {
   Contract,     // a Reduce of products of two operands
   Cumulative,   // prefix folds along one axis
   Scatter,      // operand 0 updated at data-dependent places
+  Sort,         // puts lanes in order; a program step of its own
   Control,      // has regions; becomes program steps
 };
+
+// Its operands and results are in memory, and no kernel computes it.
+constexpr bool is_step(OpClass c) { return c == OpClass::Sort || c == OpClass::Control; }
 
 struct InferArgs {
   std::span<const TensorType> operands;
@@ -77,7 +81,7 @@ struct OpDef {
   int regions = 0;
   Hook<InferFn> infer = nullptr;
   Hook<EvalFn> eval = nullptr;
-  Hook<LowerFn> lower = nullptr;  // null for Control only
+  Hook<LowerFn> lower = nullptr;  // null where is_step(cls) only
   Hook<VjpFn> vjp = nullptr;
   std::string_view no_gradient = {};  // why there is none, where vjp is null
 };
@@ -100,8 +104,8 @@ inline constexpr size_t attrs_index = detail::IndexOf<T, Attrs>::value;
 
 // Every hook is there, or its absence is spelled; asserted at compile time beside each record.
 constexpr bool complete(const OpDef& d) {
-  return !d.name.empty() && d.infer.given && d.eval.given &&
-         d.lower.given == (d.cls != OpClass::Control) && d.vjp.given != !d.no_gradient.empty();
+  return !d.name.empty() && d.infer.given && d.eval.given && d.lower.given == !is_step(d.cls) &&
+         d.vjp.given != !d.no_gradient.empty();
 }
 
 // Shorthand of the tables: `constexpr` record exported under the name ops.def expects.

@@ -106,6 +106,11 @@ class Printer {
       case StepKind::Copy:
         line("copy {} bytes {} -> {}", s.bytes, ref_text(s.args[0]), ref_text(s.args[1]));
         return;
+      case StepKind::Sort:
+        line("argsort {}[{},{}] first {}{} {} -> {}", name(s.sort.dtype), s.sort.lanes,
+             s.sort.length, s.sort.count, s.sort.descending ? " descending" : "",
+             ref_text(s.args[0]), ref_text(s.args[1]));
+        return;
       case StepKind::Loop:
         line("loop l{} < {} {{", s.loop, s.count);
         block(s.body);

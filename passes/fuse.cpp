@@ -76,7 +76,8 @@ class Fuser {
     const OpDef& d = def(id);
     switch (d.cls) {
       case OpClass::Source: return classify_source(id);
-      case OpClass::Control: return Disposition::Control;
+      case OpClass::Sort:
+      case OpClass::Control: return Disposition::Step;
       case OpClass::View: {
         if (d.arity != 1) return Disposition::Grouped;
         const uint32_t from = node(id).operands[0].node;
@@ -113,7 +114,7 @@ class Fuser {
     for (uint32_t id = 0; id < count_; ++id) {
       if (!live_[id]) continue;
       const Node& n = node(id);
-      if (disposition(id) == Disposition::Control)
+      if (disposition(id) == Disposition::Step)
         for (const Value& v : n.operands) materialise(v);
       if (disposition(id) == Disposition::Alias || def(id).cls == OpClass::Gather)
         materialise(n.operands[0]);
@@ -407,7 +408,7 @@ class Fuser {
           plan_.order.push_back(g);
         } else {
           placed_node[id] = true;
-          if (plan_.disposition[id] == Disposition::Control)
+          if (plan_.disposition[id] == Disposition::Step)
             plan_.order.push_back(~static_cast<int64_t>(id));
         }
       }

@@ -6,7 +6,7 @@
 //   Inline     recomputed wherever it is read: splat constants, iota, views, and cheap elementwise
 //              functions of those
 //   Grouped    computed by the kernel of one group
-//   Control    becomes steps with regions
+//   Step       becomes steps that are not kernels: control flow and sorts
 #pragma once
 
 #include <set>
@@ -16,7 +16,7 @@
 
 namespace lathe {
 
-enum class Disposition : uint8_t { Dead, External, Alias, Inline, Grouped, Control };
+enum class Disposition : uint8_t { Dead, External, Alias, Inline, Grouped, Step };
 
 // Nodes computed by one kernel over one index space, `dims`. At most one is a core (Reduce,
 // Contract, Cumulative or Scatter); the others are its elementwise prologue and epilogue. Where a
@@ -33,7 +33,7 @@ struct FusionPlan {
   std::vector<Disposition> disposition;  // by node
   std::vector<int> group_of;             // by node, -1 if not Grouped
   std::vector<FusionGroup> groups;
-  // Groups (as index) and Control nodes (as ~node id) in execution order.
+  // Groups (as index) and Step nodes (as ~node id) in execution order.
   std::vector<int64_t> order;
   std::set<uint32_t> inlined;  // all Inline nodes
 };

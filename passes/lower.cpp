@@ -124,7 +124,7 @@ class ProgramBuilder {
           scope.home[{id, 0}] = constant_buffer(c->value);
     for (int64_t item : scope.fusion.order) {
       if (item >= 0) lower_group(scope, scope.fusion.groups[static_cast<size_t>(item)]);
-      else lower_control(scope, static_cast<uint32_t>(~item));
+      else lower_step(scope, static_cast<uint32_t>(~item));
     }
     for (const auto& [v, places] : scope.destinations) {
       if (scope.delivered.contains(v)) continue;
@@ -268,12 +268,26 @@ class ProgramBuilder {
     return found->second;
   }
 
-  void lower_control(Scope& scope, uint32_t id) {
+  void lower_step(Scope& scope, uint32_t id) {
     const Node& n = scope.node(id);
-    if (const auto* attrs = std::get_if<ScanAttrs>(&n.attrs)) lower_scan(scope, id, *attrs);
+    if (const auto* sort = std::get_if<SortAttrs>(&n.attrs)) lower_sort(scope, id, *sort);
+    else if (const auto* attrs = std::get_if<ScanAttrs>(&n.attrs)) lower_scan(scope, id, *attrs);
     else if (const auto* loop = std::get_if<WhileAttrs>(&n.attrs)) lower_while(scope, id, *loop);
     else if (n.regions.size() == 2) lower_if(scope, id);
     else fail_internal(__FILE__, __LINE__, "composites are inlined before lowering", "");
+  }
+
+  void lower_sort(Scope& scope, uint32_t id, const SortAttrs& attrs) {
+    const Value x = scope.node(id).operands[0];
+    const TensorType& type = scope.graph.type(x);
+    const int64_t length = scope.dims(x).back(), count = attrs.count.value();
+    const std::vector<BufferRef> places = places_of(scope, {id, 0});
+    if (count == 0 || type.shape.element_count() == 0) return;
+    Step step;
+    step.kind = StepKind::Sort;
+    step.sort = {type.dtype, type.shape.element_count() / length, length, count, attrs.descending};
+    step.args = {home_of(scope, x), places[0]};
+    scope.steps.push_back(std::move(step));
   }
 
   // Two slots that a loop alternates between: iteration i reads slot i & 1 and writes the other.

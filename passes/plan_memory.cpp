@@ -31,7 +31,7 @@ class Liveness {
 
   void walk(const std::vector<Step>& steps) {
     for (const Step& s : steps) {
-      if (s.kind == StepKind::Call || s.kind == StepKind::Copy) {
+      if (s.body.empty() && s.other.empty()) {
         use(s);
         continue;
       }

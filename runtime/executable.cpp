@@ -5,10 +5,13 @@
 #include <chrono>
 #include <cstring>
 
+#include "runtime/artifact/argsort.h"
+
 namespace lathe {
 namespace {
 
 constexpr size_t kMaxArgs = 64;
+constexpr int64_t kSortGrain = 1 << 13;  // elements that are worth a thread
 
 int find_port(const std::vector<Port>& ports, std::string_view name) {
   for (size_t i = 0; i < ports.size(); ++i)
@@ -82,6 +85,23 @@ void Executable::call(const Step& step) {
   });
 }
 
+void Executable::sort(const Step& step) {
+  const SortStep& s = step.sort;
+  const auto* x = static_cast<const std::byte*>(address(step.args[0]));
+  auto* places = reinterpret_cast<int64_t*>(address(step.args[1]));
+  const int64_t lane_bytes = s.length * byte_size(s.dtype);
+  const int64_t grain = std::max<int64_t>(kSortGrain / s.length, 1);
+  const auto sort_from = [&, call = argsort_of(s.dtype).call](int64_t begin, int64_t lanes) {
+    call(x + begin * lane_bytes, places + begin * s.count, lanes, s.length, s.count,
+         s.descending ? 1 : 0);
+  };
+  if (s.lanes <= grain || pool_->threads() == 1) return sort_from(0, s.lanes);
+  pool_->parallel_for((s.lanes + grain - 1) / grain, [&](int64_t chunk, int) {
+    const int64_t begin = chunk * grain;
+    sort_from(begin, std::min(grain, s.lanes - begin));
+  });
+}
+
 void Executable::execute(const std::vector<Step>& steps) {
   for (const Step& s : steps) {
     switch (s.kind) {
@@ -101,6 +121,7 @@ void Executable::execute(const std::vector<Step>& steps) {
         if (s.bytes > 0)
           std::memcpy(address(s.args[1]), address(s.args[0]), static_cast<size_t>(s.bytes));
         break;
+      case StepKind::Sort: sort(s); break;
       case StepKind::Loop: {
         int64_t& i = iteration_[static_cast<size_t>(s.loop)];
         for (i = 0; i < s.count; ++i) execute(s.body);

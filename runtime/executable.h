@@ -81,6 +81,7 @@ class Executable {
   void place_temporaries();
   void execute(const std::vector<Step>& steps);
   void call(const Step& step);
+  void sort(const Step& step);
   std::byte* address(const BufferRef& ref) const;
 
   Plan plan_;

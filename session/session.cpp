@@ -56,18 +56,43 @@ double now() {
 
 constexpr size_t kMostNested = 100;  // runs of subgraphs in runs of subgraphs
 
-std::string signature(const Values& values) {
+// Keys are bytes, not texts: they are made for every run.
+template <class T>
+void append_bytes(std::string& key, const T* from, size_t count) {
+  key.append(reinterpret_cast<const char*>(from), count * sizeof(T));
+}
+
+void append_type(std::string& key, onnx::ElemType elem, const Dims& dims) {
+  const size_t rank = dims.size();
+  append_bytes(key, &elem, 1);
+  append_bytes(key, &rank, 1);
+  append_bytes(key, dims.data(), rank);
+}
+
+// What Value::signature() says.
+void append_key(std::string& key, const onnx::Value& v) {
+  const auto kind = v.is_tensor() ? onnx::Value::Kind::Known : v.kind;
+  append_bytes(key, &kind, 1);
+  if (v.is_tensor()) return append_type(key, v.elem, v.known.dims());
+  const size_t items = v.items ? v.items->size() : 0;
+  append_bytes(key, &v.elem, 1);
+  append_bytes(key, &items, 1);
+  for (size_t i = 0; i < items; ++i) append_key(key, (*v.items)[i]);
+}
+
+std::string key_of(const Values& values) {
   std::string out;
-  for (const onnx::Value& v : values) out.append(v.signature()).append(";");
+  for (const onnx::Value& v : values) append_key(out, v);
   return out;
 }
 
 std::string content_key(const std::vector<HostTensor>& tensors) {
   std::string out;
   for (const HostTensor& t : tensors) {
-    out.append(t.type_text()).append(":");
+    append_type(out, t.elem, t.dims());
     if (!t.is_string()) {
-      out.append(static_cast<const char*>(t.numbers.raw()), static_cast<size_t>(t.numbers.bytes()));
+      append_bytes(out, static_cast<const char*>(t.numbers.raw()),
+                   static_cast<size_t>(t.numbers.bytes()));
       continue;
     }
     for (const std::string& s : *t.strings) out.append(s).push_back('\0');
@@ -87,9 +112,13 @@ Values filled(Values values, const std::vector<HostTensor>& slots) {
   return values;
 }
 
+void append_tensors(const onnx::Value& v, std::vector<HostTensor>& slots) {
+  if (v.is_tensor()) slots.push_back(v.known);
+  if (!v.items) return;
+  for (const onnx::Value& item : *v.items) append_tensors(item, slots);
+}
 void append_tensors(const Values& values, std::vector<HostTensor>& slots) {
-  for (onnx::Value v : values)
-    onnx::for_each_leaf(v, [&](onnx::Value& leaf) { slots.push_back(leaf.known); });
+  for (const onnx::Value& v : values) append_tensors(v, slots);
 }
 
 }  // namespace
@@ -106,15 +135,17 @@ Session::~Session() = default;
 Session::Counts Session::counts() const { return counts_; }
 
 Values Session::run(const std::vector<std::pair<std::string, onnx::Value>>& inputs) {
-  std::string key;
-  Values values;
-  for (const auto& [name, value] : inputs) {
-    key += name + "=" + value.signature() + ";";
-    values.push_back(value);
-  }
   report_ = {};
   const double begun = now();
-  Values results = walk(*main_, key, [&] { return onnx::begin(model_, inputs, {}); }, values);
+  std::string key;
+  std::vector<HostTensor> slots;
+  for (const auto& [name, value] : inputs) {
+    key.append(name).push_back('\0');
+    append_key(key, value);
+    append_tensors(value, slots);
+  }
+  Values results =
+      walk(*main_, key, [&] { return onnx::begin(model_, inputs, {}); }, std::move(slots));
   report_.total_seconds = now() - begun;
   return results;
 }
@@ -125,14 +156,15 @@ Values Session::run_subgraph(const Subgraph& subgraph, const Values& inputs) {
   tree->scope = subgraph.scope;
   if (running_.size() >= kMostNested)
     fail("{}: subgraphs run more than {} deep", model_->path, kMostNested);
+  std::vector<HostTensor> slots;
+  append_tensors(inputs, slots);
   return walk(
-      *tree, signature(inputs), [&] { return onnx::begin(model_, subgraph, inputs, {}); }, inputs);
+      *tree, key_of(inputs), [&] { return onnx::begin(model_, subgraph, inputs, {}); },
+      std::move(slots));
 }
 
 Values Session::walk(Tree& tree, const std::string& key, const std::function<TraceState()>& begin,
-                     const Values& inputs) {
-  std::vector<HostTensor> slots;
-  append_tensors(inputs, slots);
+                     std::vector<HostTensor> slots) {
   Active active(running_);
   Node* node = &child(tree, nullptr, key, begin);
   for (;;) {
@@ -162,7 +194,7 @@ Values Session::walk(Tree& tree, const std::string& key, const std::function<Tra
     }
     slots.resize(static_cast<size_t>(stage.rest.slots));
     append_tensors(results, slots);
-    node = &child(tree, node, signature(results), [&] { return onnx::resume(stage, results); });
+    node = &child(tree, node, key_of(results), [&] { return onnx::resume(stage, results); });
   }
 }
 
@@ -243,7 +275,7 @@ void Session::execute(Node& node, std::vector<HostTensor>& slots) {
     throw Error(e.kind(), fmt::format("{}: {}", model_->path, e.what()));
   }
   for (size_t i = 0; i < results.size(); ++i)
-    slots[static_cast<size_t>(stage.outputs[i])].numbers = results[i];
+    slots[static_cast<size_t>(stage.outputs[i])].numbers = std::move(results[i]);
   report_.compiled_seconds += now() - begun;
   if (!node.executable) return;
   report_.kernels += node.executable->plan().kernels;

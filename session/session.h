@@ -66,7 +66,7 @@ class Session {
   class Services;
   std::vector<onnx::Value> walk(Tree& tree, const std::string& key,
                                 const std::function<onnx::TraceState()>& begin,
-                                const std::vector<onnx::Value>& inputs);
+                                std::vector<onnx::HostTensor> slots);
   std::vector<onnx::Value> run_subgraph(const onnx::Subgraph& subgraph,
                                         const std::vector<onnx::Value>& inputs);
   Node& child(Tree& tree, Node* parent, const std::string& key,

@@ -8,6 +8,8 @@
 #include <set>
 
 #include "backends/llvm_module.h"
+#include "ir/eval.h"
+#include "ir/graph_text.h"
 #include "runtime/files.h"
 #include "runtime/npy.h"
 #include "runtime/npz.h"
@@ -291,6 +293,57 @@ std::string assembly(const DenseModel& m, const std::vector<std::string>& option
   CAPTURE(c.err);
   REQUIRE(c.status == 0);
   return read_text_file(path);
+}
+
+TEST_CASE("a library that sorts needs nothing more, and a program may link several") {
+  if (without_llvm()) return;
+  const ScratchFolder scratch;
+  constexpr int kRows = 3, kColumns = 50, kWanted = 4;
+  const std::string model = scratch.write("best.gir", R"(
+graph @best(%x: f32[3,50], %h: bf16[3,50]) -> (i64[3,4], i64[3,50]) {
+  %0 = argsort %x {count=4, descending=true} : i64[3,4]
+  %1 = argsort %h {count=50, descending=false} : i64[3,50]
+  return %0 "first", %1 "all"
+}
+)");
+  std::vector<Tensor> inputs;
+  for (const DType t : {DType::f32, DType::bf16}) {
+    Tensor x = Tensor::empty(t, {kRows, kColumns});
+    for (int64_t i = 0; i < x.size(); ++i) x.set(i, static_cast<double>(i * 37 % 19) - 9);
+    inputs.push_back(x);
+  }
+  const std::vector<Tensor> expected = evaluate(parse_graph(read_text_file(model)).value(), inputs);
+  const std::string path = scratch.path("best.so");
+  const Captured compiled = lathe_cli({"compile", model, "-o", path});
+  CAPTURE(compiled.err);
+  REQUIRE(compiled.status == 0);
+  check_needs_only_the_system(path);
+  {
+    const Library library(path);
+    CHECK(library.find("lathe_argsort_f32") == nullptr);
+    auto* run = reinterpret_cast<int (*)(const float*, const uint16_t*, int64_t*, int64_t*, void*)>(
+        library.find("best_run"));
+    REQUIRE(static_cast<bool>(run));
+    std::vector<int64_t> first(kRows * kWanted), all(kRows * kColumns);
+    REQUIRE(run(inputs[0].data<float>(), static_cast<const uint16_t*>(inputs[1].raw()),
+                first.data(), all.data(), nullptr) == 0);
+    CHECK(std::memcmp(first.data(), expected[0].raw(), first.size() * sizeof first[0]) == 0);
+    CHECK(std::memcmp(all.data(), expected[1].raw(), all.size() * sizeof all[0]) == 0);
+  }
+  for (const char* name : {"one.o", "two.o"})
+    REQUIRE(lathe_cli({"compile", model, "--emit", "obj", "-o", scratch.path(name)}).status == 0);
+  const Captured answers = run_c_program(scratch, R"(#include "one.h"
+#include "two.h"
+int main(void) {
+  static const float x[3 * 50] = {[7] = 1, [2] = 3};
+  static const uint16_t h[3 * 50];
+  int64_t first[3 * 4], second[3 * 4], all[3 * 50];
+  if (one_run(x, h, first, all, 0) != 0 || two_run(x, h, second, all, 0) != 0) return 1;
+  return first[0] != 2 || first[1] != 7 || first[2] != 0 || second[0] != 2 || all[49] != 49;
+}
+)",
+                                         {scratch.path("one.o"), scratch.path("two.o")}, {});
+  CHECK(answers.status == 0);
 }
 
 TEST_CASE("--cpu chooses the instructions") {

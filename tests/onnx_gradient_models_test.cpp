@@ -7,6 +7,7 @@
 #include "frontend/onnx/reader.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
+#include "tools/data_set.h"
 #include "tools/gradients.h"
 
 namespace lathe {
@@ -41,7 +42,7 @@ TEST_CASE("gradients of real models agree with central differences") {
     const tools::CheckCase c = first_case(model);
     if (!there(c)) continue;
     const auto loaded = onnx::read_model(c.model.string());
-    const tools::OnnxInputs inputs = tools::case_inputs(c, *loaded);
+    const tools::OnnxInputs inputs = tools::recorded_inputs(c.data, *loaded);
     DimBinding dims;
     onnx::infer_dims(*loaded, inputs, dims);
     tools::Feeds values;

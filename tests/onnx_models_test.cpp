@@ -6,6 +6,7 @@
 #include "frontend/onnx/reader.h"
 #include "ir/base/gather.h"
 #include "tests/support/paths.h"
+#include "tools/data_set.h"
 #include "tools/outcome.h"
 
 namespace lathe {
@@ -81,7 +82,7 @@ TEST_CASE("a batch of one gives what it gives among others, where batches are re
     if (!there(folder)) continue;
     const tools::CheckCase c{folder / "model.onnx", folder / b.data};
     const auto model = onnx::read_model(c.model.string());
-    const tools::OnnxInputs all = tools::case_inputs(c, *model);
+    const tools::OnnxInputs all = tools::recorded_inputs(c.data, *model);
     tools::OnnxInputs one = all;
     for (size_t i = 0; i < one.size(); ++i) {
       const int64_t axis = axis_of(model->graph->inputs[i].type, b.symbol);

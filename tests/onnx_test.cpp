@@ -154,6 +154,43 @@ TEST_CASE("sequences are taken apart while tracing; what data decides is a host 
   CHECK(session.counts().host_steps == 2);
 }
 
+TEST_CASE("what floats decide is found by kernels; host steps copy") {
+  const auto steps_of = [](std::string_view op, const std::vector<Value>& inputs, int outputs) {
+    GraphBuilder g;
+    std::vector<std::pair<std::string, Value>> given;
+    std::vector<std::string> names, results;
+    for (const Value& v : inputs) {
+      names.push_back("in" + std::to_string(names.size()));
+      g.input(names.back(), v.elem, v.dims());
+      given.emplace_back(names.back(), v);
+    }
+    for (int k = 0; k < outputs; ++k) {
+      results.push_back("out" + std::to_string(k));
+      g.output(results.back());
+    }
+    g.node(node_message(op, names, results));
+    Session session(parse(model_message(g.m)), simd());
+    session.run(given);
+    return session.report().nodes;
+  };
+  const Value x = floats({2, 3}, {3, 0, 5, 0, 1, 7});
+  const NodeCounts top = steps_of("TopK", {x, longs({1}, {2})}, 2);
+  CHECK(top.steps.empty());
+  CHECK(top.compiled == 1);
+  for (const NodeCounts& counts :
+       {steps_of("NonZero", {x}, 1),
+        steps_of("NonMaxSuppression",
+                 {floats({1, 2, 4}, {0, 0, 1, 1, 0, 0, 1, 2}), floats({1, 1, 2}, {1, 2}),
+                  longs({1}, {5}), floats({1}, {0.5}), floats({1}, {0})},
+                 1)}) {
+    CHECK(counts.steps.size() == 1);
+    CHECK(counts.steps_on_floats.empty());
+  }
+  // It copies the elements.
+  CHECK(steps_of("Unique", {x}, 4).steps_on_floats ==
+        std::map<std::string, int64_t>{{"Unique", 1}});
+}
+
 // local.scale(x) = x * value, `value` being an attribute of the call.
 Message scale_function() {
   Message f = Message().text(1, "scale").text(4, "x").text(5, "y").text(10, "local");

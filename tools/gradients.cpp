@@ -10,6 +10,7 @@
 #include "passes/autodiff.h"
 #include "passes/rebuild.h"
 #include "passes/widen.h"
+#include "tools/data_set.h"
 
 namespace lathe::tools {
 namespace {
@@ -183,7 +184,7 @@ Outcome check_case_gradients(const CheckCase& c, const CheckOptions& o) {
   const std::string path = c.model.string();
   if (!is_onnx(path)) return {Outcome::Kind::Skipped, "--gradients is for ONNX models"};
   const auto model = onnx::read_model(path, o.limits);
-  const OnnxInputs inputs = case_inputs(c, *model);
+  const OnnxInputs inputs = recorded_inputs(c.data, *model);
   DimBinding dims;
   onnx::infer_dims(*model, inputs, dims);
   const Model graph = onnx::load_graph(model, dims, true);

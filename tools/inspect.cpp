@@ -11,7 +11,7 @@ namespace lathe::tools {
 namespace {
 
 struct Options {
-  std::string model, stage = "graph", format = "text";
+  std::string model, inputs, stage = "graph", format = "text";
   std::vector<std::string> dims;
   bool json = false;
   onnx::LoadLimits limits;
@@ -20,6 +20,8 @@ struct Options {
 int run(const Options& o) {
   const DimBinding dims = parse_dims(o.dims);
   const Target target = detect_cpu().target;
+  if (!o.inputs.empty() && !(o.json && is_onnx(o.model)))
+    throw UsageError("--inputs goes with --json of an ONNX model");
   if (!o.json) {
     std::cout << show_stage(load_model(o.model, nn::Mode::Inference, 0, dims, o.limits), dims,
                             o.stage, o.format, target);
@@ -27,7 +29,7 @@ int run(const Options& o) {
   }
   if (o.stage != "program") throw UsageError("--json goes with --stage program");
   const nlohmann::ordered_json json = is_onnx(o.model)
-                                          ? session_report(o.model, dims, o.limits)
+                                          ? session_report(o.model, dims, o.inputs, o.limits)
                                           : program_report(load_model(o.model), dims, target);
   std::cout << json.dump() << "\n";
   return kDone;
@@ -46,7 +48,12 @@ Action setup(OptionList& options) {
   add_limit_options(options, o->limits);
   options.flag("--json", o->json,
                "With --stage program: its size as one JSON object; of an ONNX model also where "
-               "each node runs, from a run on random inputs");
+               "each node runs, and what share of the time is in kernels");
+  options
+      .add("--inputs", o->inputs,
+           "What --json runs the model on instead of random values: "
+           "input_0.pb, input_1.pb, .. as beside the models of `lathe check`")
+      .called("FOLDER");
   return [o] { return run(*o); };
 }
 

@@ -30,9 +30,6 @@ struct Outcome {
 // Why `got` is not `expected`; empty where it is.
 std::string difference(const Tensor& got, const Tensor& expected, const CheckOptions& o);
 
-// Values for the model's inputs: the case's files, or ramps.
-OnnxInputs case_inputs(const CheckCase& c, const onnx::ModelDef& model);
-
 Outcome check_onnx(const CheckCase& c, const CheckOptions& o);
 
 }  // namespace lathe::tools

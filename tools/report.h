@@ -13,10 +13,11 @@ namespace lathe::tools {
 nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& dims,
                                       const Target& target);
 
-// Of an ONNX model, found by running it twice on random inputs. `nodes`: how many were folded while
-// tracing, how many are in compiled kernels, and the host steps by op. `seconds`: the second run,
-// as a whole and in kernels, and what tracing and compiling took before the first.
+// Of an ONNX model, found by running it on the inputs in the folder `data`, or on random ones.
+// `nodes`: how many were folded while tracing, how many are in compiled kernels, and the host steps
+// by op, as well as those of them that read floats. `seconds`: the median of several runs, as a
+// whole and in compiled stages, and what tracing and compiling took before the first.
 nlohmann::ordered_json session_report(const std::string& path, const DimBinding& dims,
-                                      const onnx::LoadLimits& limits);
+                                      const std::string& data, const onnx::LoadLimits& limits);
 
 }  // namespace lathe::tools

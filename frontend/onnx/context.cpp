@@ -4,6 +4,7 @@
 
 #include "frontend/onnx/link.h"
 #include "frontend/onnx/tracer.h"
+#include "ir/eval.h"
 
 namespace lathe::onnx {
 
@@ -91,6 +92,19 @@ double OpContext::number(int i) {
   const std::vector<double> all = numbers(i);
   if (all.size() != 1) fail("its input {} has {} numbers, one was expected", i, all.size());
   return all[0];
+}
+
+int64_t OpContext::computed(const Expr& e) {
+  if (tracer_.is_scratch(graph_)) {  // all that it depends on is known
+    Graph g = graph_;
+    g.add_output("", e.value);
+    return evaluate(g, std::vector<Tensor>{})[0].int_at(0);
+  }
+  std::vector<Value>& asked = tracer_.computed();
+  const size_t k = computed_++;
+  if (k == asked.size()) asked.push_back(Value::of(e, elem_of(e.dtype())));
+  if (asked[k].kind != Value::Kind::Known) throw NeedContents{{asked[k]}};
+  return asked[k].known.numbers.int_at(0);
 }
 
 // --- attributes ----------------------------------------------------------------------------------

@@ -49,6 +49,9 @@ class OpContext {
   int64_t integer(int i);  // one integer (or bool), of any rank
   double number(int i);    // one number
   std::vector<double> numbers(int i);
+  // The value of an integer that the row itself has computed. Where only a run can tell, the trace
+  // is cut and the row then runs again from its start, so it must ask in the same order.
+  int64_t computed(const Expr& e);
 
   // Attributes. Those of a node that are never asked for are an error.
   bool has_attribute(std::string_view name);
@@ -124,7 +127,8 @@ class OpContext {
   std::set<std::string, std::less<>> asked_;
   std::vector<Value> results_;
   int next_ = 0;
-  NodeCounts inside_;  // of regions
+  size_t computed_ = 0;  // asked for so far
+  NodeCounts inside_;    // of regions
   // The alternatives to results.
   bool deferred_ = false;  // host or expand
   bool host_at_run_ = false;

@@ -240,14 +240,6 @@ void loop_row(OpContext& c) {
 
 // --- Scan ----------------------------------------------------------------------------------------
 
-// Brings `axis` to the front, or back from there.
-Expr moved(const Expr& x, int64_t from, int64_t to) {
-  Dims perm = range(0, x.rank());
-  perm.erase(perm.begin() + from);
-  perm.insert(perm.begin() + to, from);
-  return transpose(x, perm);
-}
-
 struct ScanSpec {
   Subgraph body;
   size_t states = 0, scanned = 0;
@@ -264,7 +256,7 @@ std::vector<Expr> scan_once(OpContext& c, const ScanSpec& s, std::vector<Expr> v
     const int64_t n = x.shape()[static_cast<int>(axis)].value();
     if (length >= 0 && n != length) fail("its scanned inputs have {} and {} steps", length, n);
     length = n;
-    x = moved(x, axis, 0);
+    x = with_axis_moved(x, axis, 0);
     if (s.input_reversed[i] != 0) x = reverse(x, 0);
   }
   std::vector<Value> inputs;
@@ -282,7 +274,7 @@ std::vector<Expr> scan_once(OpContext& c, const ScanSpec& s, std::vector<Expr> v
   for (size_t i = s.states; i < out.size(); ++i) {
     const size_t k = i - s.states;
     if (s.output_reversed[k] != 0) out[i] = reverse(out[i], 0);
-    out[i] = moved(out[i], 0, c.axis(s.output_axes[k], out[i].rank()));
+    out[i] = with_axis_moved(out[i], 0, c.axis(s.output_axes[k], out[i].rank()));
   }
   return out;
 }

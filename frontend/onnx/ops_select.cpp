@@ -1,8 +1,7 @@
-// Ops whose results' shapes depend on data: host steps.
+// Sorting, and ops whose results' shapes depend on data. Those end in a host step that copies what
+// kernels have compared and put in order.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <numeric>
 
 #include "frontend/onnx/row.h"
@@ -16,7 +15,7 @@ Value list_of(const Dims& dims, const std::vector<int64_t>& v) {
 
 bool is_set(const HostTensor& t, int64_t i) {
   if (t.is_string()) return !(*t.strings)[static_cast<size_t>(i)].empty();
-  return is_float(t.numbers.dtype()) ? t.numbers.at(i) != 0 : t.numbers.int_at(i) != 0;
+  return t.numbers.int_at(i) != 0;
 }
 
 // Elements of t at flat positions, in dims.
@@ -48,7 +47,11 @@ std::vector<Value> nonzero(HostServices&, const std::vector<Value>& in) {
   return {list_of({std::ssize(strides), std::ssize(found)}, out)};
 }
 
-void nonzero_row(OpContext& c) { c.host(nonzero); }
+void nonzero_row(OpContext& c) {
+  if (c.input(0).is_string() || !is_float(c.dtype(0))) return c.host(nonzero);
+  const Expr x = c.expr(0);
+  c.host(nonzero, {Value::of(ne(x, full_like(x, 0)), ElemType::Bool)});
+}
 
 // An axis taken apart: how many slices there are before, along and after it.
 struct AxisSplit {
@@ -98,89 +101,81 @@ void compress(OpContext& c) {
   });
 }
 
-// a before b. NaN is after everything.
-bool less_at(const HostTensor& t, int64_t a, int64_t b) {
-  if (t.is_string())
-    return (*t.strings)[static_cast<size_t>(a)] < (*t.strings)[static_cast<size_t>(b)];
-  if (!is_float(t.numbers.dtype())) {
-    const int64_t x = t.numbers.int_at(a), y = t.numbers.int_at(b);
-    return t.numbers.dtype() == DType::u64 ? static_cast<uint64_t>(x) < static_cast<uint64_t>(y)
-                                           : x < y;
-  }
-  const double x = t.numbers.at(a), y = t.numbers.at(b);
-  return std::isnan(y) ? !std::isnan(x) : x < y;
-}
-
-// The first k of each lane along an axis, in order; equal ones by index.
-std::vector<Value> top_k(const HostTensor& x, int64_t k, int64_t axis, bool largest) {
-  const AxisSplit s = split_at(x.dims(), axis);
-  if (k < 0 || k > s.length) fail("{} of {} elements along axis {}", k, s.length, axis);
-  Dims dims = x.dims();
-  dims[static_cast<size_t>(axis)] = k;
-  std::vector<int64_t> at(static_cast<size_t>(s.outer * k * s.inner)), index(at.size());
-  std::vector<int64_t> lane(static_cast<size_t>(s.length));
-  for (int64_t o = 0; o < s.outer; ++o)
-    for (int64_t i = 0; i < s.inner; ++i) {
-      std::iota(lane.begin(), lane.end(), int64_t{0});
-      const auto flat = [&](int64_t e) { return (o * s.length + e) * s.inner + i; };
-      const auto before = [&](int64_t a, int64_t b) {
-        if (less_at(x, flat(a), flat(b))) return !largest;
-        if (less_at(x, flat(b), flat(a))) return largest;
-        return a < b;
-      };
-      std::partial_sort(lane.begin(), lane.begin() + k, lane.end(), before);
-      for (int64_t e = 0; e < k; ++e) {
-        const auto to = static_cast<size_t>((o * k + e) * s.inner + i);
-        at[to] = flat(lane[static_cast<size_t>(e)]);
-        index[to] = lane[static_cast<size_t>(e)];
-      }
-    }
-  return {Value::of(taken(x, at, dims)), list_of(dims, index)};
-}
-
-void top_k_row(OpContext& c) {
+// The values of the first k along an axis, in order, and where they are.
+void top_k(OpContext& c) {
   const int64_t axis = c.axis(c.attr_int("axis", -1), c.rank(0));
   const bool largest = c.attr_int("largest", 1) != 0;
   c.ignore({"sorted"});
-  const int64_t k = c.version() < 10 ? c.attr_int("k") : 0;
-  const bool as_input = c.version() >= 10;
-  if (as_input && (c.input(1).is_string() || element_count(c.dims(1)) != 1))
-    fail("its input 1 is {}, one number was expected", c.input(1).signature());
-  c.host([=](HostServices&, const std::vector<Value>& in) {
-    return top_k(in[0].known, as_input ? in[1].known.numbers.int_at(0) : k, axis, largest);
-  });
+  const int64_t k = c.version() < 10 ? c.attr_int("k") : c.integer(1);
+  const Expr x = c.expr(0);
+  const int64_t length = c.dims(0)[static_cast<size_t>(axis)], last = x.rank() - 1;
+  if (k < 0 || k > length) fail("{} of {} elements along axis {}", k, length, axis);
+  const Expr places =
+      with_axis_moved(argsort(with_axis_moved(x, axis, last), k, largest), last, axis);
+  c.out(take_along(x, places, axis), c.elem(0));
+  c.out(places);
 }
 
-// Slices of an axis compared lexicographically.
-struct SliceOrder {
-  const HostTensor& x;
-  AxisSplit s;
-  int compare(int64_t a, int64_t b) const {
+// Columns [elements, n], each a slice: their order as that of their elements, the first one
+// deciding first. Sorted by the last element first, each time keeping what is equal in order.
+Expr order_of(const Expr& columns) {
+  Graph& g = *columns.graph;
+  const Dim elements = columns.shape()[0], n = columns.shape()[1];
+  if (elements == Dim(1)) return argsort(reshape(columns, Shape{n}), n);
+  Graph body("sort_by_element");
+  const Expr order = input(body, "order", {DType::i64, Shape{n}});
+  const Expr row = input(body, "row", {columns.dtype(), Shape{n}});
+  body.add_output("order", gather(order, argsort(gather(row, order, 0), n), 0).value);
+  return scan(g, std::make_shared<const Graph>(std::move(body)), {iota(g, DType::i64, {n}, 0)},
+              {columns}, {}, elements, true)[0];
+}
+
+// Whether each of sorted columns is another than the one before. NaN is equal to NaN.
+Expr starts_of(const Expr& sorted) {
+  Graph& g = *sorted.graph;
+  const Dim n = sorted.shape()[1];
+  if (n == Dim(0)) return full(g, {DType::boolean, Shape{0}}, 0);
+  const Expr a = slice_axis(sorted, 1, 0, n - 1), b = slice_axis(sorted, 1, 1, n - 1);
+  const Expr same = bit_or(eq(a, b), bit_and(ne(a, a), ne(b, b)));
+  return concat({full(g, {DType::boolean, Shape{1}}, 1), logical_not(reduce_min(same, {0}))}, 0);
+}
+
+// How slices of strings are sorted, and which of them differ from the one before.
+std::vector<Value> sorted_strings(const HostTensor& x, int64_t axis) {
+  const AxisSplit s = split_at(x.dims(), axis);
+  const auto compare = [&](int64_t a, int64_t b) {
     for (int64_t o = 0; o < s.outer; ++o)
       for (int64_t i = 0; i < s.inner; ++i) {
-        const int64_t p = (o * s.length + a) * s.inner + i, q = (o * s.length + b) * s.inner + i;
-        if (less_at(x, p, q)) return -1;
-        if (less_at(x, q, p)) return 1;
+        const auto at = [&](int64_t k) {
+          return static_cast<size_t>((o * s.length + k) * s.inner + i);
+        };
+        if (const int way = (*x.strings)[at(a)].compare((*x.strings)[at(b)]); way != 0) return way;
       }
     return 0;
-  }
-};
+  };
+  std::vector<int64_t> order(static_cast<size_t>(s.length));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
+  Tensor starts = Tensor::zeros(DType::boolean, {s.length});
+  for (size_t i = 0; i < order.size(); ++i)
+    if (i == 0 || compare(order[i - 1], order[i]) != 0) starts.set_int(static_cast<int64_t>(i), 1);
+  return {list_of({s.length}, order), Value::of(HostTensor(starts))};
+}
 
-std::vector<Value> unique(const HostTensor& x, int64_t axis, bool sorted) {
-  const SliceOrder order{x, split_at(x.dims(), axis)};
-  std::vector<int64_t> by_value(static_cast<size_t>(order.s.length));
-  std::iota(by_value.begin(), by_value.end(), int64_t{0});
-  std::stable_sort(by_value.begin(), by_value.end(),
-                   [&](int64_t a, int64_t b) { return order.compare(a, b) < 0; });
+// The results of Unique for slices in the given order, of which those that start a group of equal
+// ones are marked.
+std::vector<Value> unique(const HostTensor& x, int64_t axis, const Tensor& order,
+                          const Tensor& starts, bool sorted) {
   std::vector<std::vector<int64_t>> groups;  // equal slices, each by rising index
-  for (const int64_t i : by_value) {
-    if (groups.empty() || order.compare(groups.back().front(), i) != 0) groups.emplace_back();
-    groups.back().push_back(i);
+  for (int64_t i = 0; i < order.size(); ++i) {
+    if (starts.int_at(i) != 0) groups.emplace_back();
+    groups.back().push_back(order.int_at(i));
   }
   if (!sorted)
     std::sort(groups.begin(), groups.end(),
               [](const auto& a, const auto& b) { return a.front() < b.front(); });
-  std::vector<int64_t> first, inverse(by_value.size()), counts;
+  std::vector<int64_t> first, inverse(static_cast<size_t>(order.size())), counts;
   for (const auto& group : groups) {
     for (const int64_t i : group) inverse[static_cast<size_t>(i)] = std::ssize(first);
     first.push_back(group.front());
@@ -195,73 +190,33 @@ void unique_row(OpContext& c) {
   const bool has_axis = c.has_attribute("axis");
   const int64_t axis = has_axis ? c.axis(c.attr_int("axis"), c.rank(0)) : 0;
   const bool sorted = c.attr_int("sorted", 1) != 0;
-  c.host([=](HostServices&, const std::vector<Value>& in) {
-    return unique(has_axis ? in[0].known : flattened(in[0].known), axis, sorted);
-  });
-}
-
-struct Box {
-  double y1, x1, y2, x2;
-  double area() const { return (y2 - y1) * (x2 - x1); }
-};
-
-Box box_at(const Tensor& boxes, int64_t i, bool center) {
-  const auto v = [&](int64_t k) { return boxes.at(4 * i + k); };
-  if (center) return {v(1) - v(3) / 2, v(0) - v(2) / 2, v(1) + v(3) / 2, v(0) + v(2) / 2};
-  return {std::min(v(0), v(2)), std::min(v(1), v(3)), std::max(v(0), v(2)), std::max(v(1), v(3))};
-}
-
-double overlap(const Box& a, const Box& b) {
-  const double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
-  const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
-  if (height <= 0 || width <= 0) return 0;
-  const double both = height * width, any = a.area() + b.area() - both;
-  return any <= 0 ? 0 : both / any;
-}
-
-void non_max_suppression(OpContext& c) {
-  const bool center = c.attr_int("center_point_box", 0) != 0;
-  c.host([=](HostServices&, const std::vector<Value>& in) {
-    const Tensor &boxes = in[0].known.numbers, &scores = in[1].known.numbers;
-    const auto number = [&](size_t i, double missing) {
-      return i < in.size() && in[i].kind == Value::Kind::Known && in[i].known.numbers.size() > 0
-                 ? in[i].known.numbers.at(0)
-                 : missing;
-    };
-    const double most = number(2, 0), threshold = number(3, 0);
-    const double least = number(4, -std::numeric_limits<double>::infinity());
-    if (boxes.rank() != 3 || scores.rank() != 3 || boxes.dims()[2] != 4 ||
-        boxes.dims()[0] != scores.dims()[0] || boxes.dims()[1] != scores.dims()[2])
-      fail("boxes {} and scores {}", boxes.type_text(), scores.type_text());
-    const int64_t classes = scores.dims()[1], count = boxes.dims()[1];
-    const int64_t lanes = count == 0 ? 0 : scores.dims()[0] * classes;
-    std::vector<int64_t> out;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const int64_t batch = lane / classes;
-      const auto score = [&](int64_t i) { return scores.at(lane * count + i); };
-      std::vector<int64_t> order;
-      for (int64_t i = 0; i < count; ++i)
-        if (score(i) > least) order.push_back(i);
-      std::stable_sort(order.begin(), order.end(),
-                       [&](int64_t a, int64_t b) { return score(a) > score(b); });
-      std::vector<Box> kept;
-      for (const int64_t i : order) {
-        if (static_cast<double>(kept.size()) >= most) break;
-        const Box box = box_at(boxes, batch * count + i, center);
-        if (std::any_of(kept.begin(), kept.end(),
-                        [&](const Box& k) { return overlap(k, box) > threshold; }))
-          continue;
-        kept.push_back(box);
-        out.insert(out.end(), {batch, lane % classes, i});
-      }
-    }
-    return std::vector<Value>{list_of({std::ssize(out) / 3, 3}, out)};
-  });
+  if (c.input(0).is_string()) {
+    return c.host([=](HostServices&, const std::vector<Value>& in) {
+      const HostTensor x = has_axis ? in[0].known : flattened(in[0].known);
+      const std::vector<Value> by = sorted_strings(x, axis);
+      return unique(x, axis, by[0].known.numbers, by[1].known.numbers, sorted);
+    });
+  }
+  Expr x = c.expr(0);
+  if (!has_axis) x = reshape(x, Shape{element_count(c.dims(0))});
+  const int64_t n = x.shape()[static_cast<int>(axis)].value();
+  Dims slice = x.shape().static_dims();
+  slice.erase(slice.begin() + axis);
+  const Expr columns =
+      reshape(with_axis_moved(x, axis, x.rank() - 1), Shape{element_count(slice), n});
+  const Expr order = order_of(columns), starts = starts_of(gather(columns, order, 1));
+  c.host(
+      [=](HostServices&, const std::vector<Value>& in) {
+        return unique(in[0].known, axis, in[1].known.numbers, in[2].known.numbers, sorted);
+      },
+      {Value::of(x, c.elem(0)), Value::of(order, ElemType::Int64),
+       Value::of(starts, ElemType::Bool)});
 }
 
 constexpr OpRow kRows[] = {
-    {"Compress", 9, compress},   {"NonMaxSuppression", 10, non_max_suppression},
-    {"NonZero", 9, nonzero_row}, {"TopK", 1, top_k_row},
+    {"Compress", 9, compress},
+    {"NonZero", 9, nonzero_row},
+    {"TopK", 1, top_k},
     {"Unique", 11, unique_row},
 };
 

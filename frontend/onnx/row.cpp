@@ -49,6 +49,13 @@ int64_t whole_count(double value, std::string_view what) {
   return static_cast<int64_t>(value);
 }
 
+Expr with_axis_moved(const Expr& x, int64_t from, int64_t to) {
+  Dims perm = range(0, x.rank());
+  perm.erase(perm.begin() + from);
+  perm.insert(perm.begin() + to, from);
+  return transpose(x, perm);
+}
+
 Expr from_start(const Expr& index, int64_t n) {
   const Expr wide = cast(index, DType::i64);
   return select(lt(wide, 0), wide + static_cast<double>(n), wide);

@@ -47,6 +47,9 @@ Expr along(const Expr& list, int64_t axis, int64_t rank);
 // A number of elements that a model gives as a float.
 int64_t whole_count(double value, std::string_view what);
 
+// x with its axis `from` at `to`, the others in their order.
+Expr with_axis_moved(const Expr& x, int64_t from, int64_t to);
+
 // Negative indices count from the end of an axis of n.
 Expr from_start(const Expr& index, int64_t n);
 // Where element `index` of an axis lies in row-major data of `dims`, the other axes being those of

@@ -37,6 +37,7 @@ constexpr Family kFamilies[] = {
     {"", shape_rows},
     {"", signal_rows},
     {"", string_rows},
+    {"", suppression_rows},
     {"", transposed_rows},
     {"ai.onnx.ml", ml_model_rows},
     {"ai.onnx.ml", ml_rows},

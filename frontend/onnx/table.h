@@ -45,6 +45,7 @@ std::span<const OpRow> sequence_rows();
 std::span<const OpRow> shape_rows();
 std::span<const OpRow> signal_rows();
 std::span<const OpRow> string_rows();
+std::span<const OpRow> suppression_rows();
 std::span<const OpRow> transposed_rows();
 // Of ai.onnx.ml and ai.onnx.preview.
 std::span<const OpRow> ml_model_rows();

@@ -58,6 +58,7 @@ struct Frame {
   size_t next = 0;  // node; the one that waits while frames above it run
   int parent = -1;  // the frame whose names are visible here
   std::unordered_map<std::string, Value> env;
+  std::vector<Value> computed;  // what that node asked for of its own (OpContext::computed)
   Continuation after;
 };
 
@@ -86,6 +87,8 @@ struct NodeCounts {
   int64_t folded = 0;                    // known, or moved, while tracing: nothing is left to run
   int64_t compiled = 0;                  // in the stage's graph
   std::map<std::string, int64_t> steps;  // host steps, by op
+  // Those of them that read floats and run no subgraph.
+  std::map<std::string, int64_t> steps_on_floats;
 
   void add(const NodeCounts& other);
 };

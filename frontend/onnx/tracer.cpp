@@ -174,6 +174,17 @@ void Tracer::count(const OpContext& c) {
   ++(computed ? stage_.nodes.compiled : stage_.nodes.folded);
 }
 
+void Tracer::count_step(OpContext& c) {
+  ++stage_.nodes.steps[c.node().op];
+  for (const AttributeDef& a : c.node().attributes)
+    if (a.graph) return;
+  bool floats = false;
+  for (Value& v : c.host_inputs_)
+    for_each_leaf(
+        v, [&](Value& leaf) { floats |= !leaf.is_string() && is_float(carrier(leaf.elem)); });
+  if (floats) ++stage_.nodes.steps_on_floats[c.node().op];
+}
+
 void Tracer::bind_results(OpContext& c) {
   count(c);
   Frame& f = state_.frames[current_];
@@ -184,7 +195,12 @@ void Tracer::bind_results(OpContext& c) {
       fail_unsupported("its output {} is not computed", k);
     f.env[c.node().outputs[at]] = std::move(c.results_[at]);
   }
+  go_on(f);
+}
+
+void Tracer::go_on(Frame& f) {
   ++f.next;
+  f.computed.clear();
 }
 
 // --- subgraphs and functions ---------------------------------------------------------------------
@@ -289,6 +305,7 @@ void Tracer::to_slots() {
   };
   for (Frame& f : state_.frames) {
     for (auto& [name, v] : f.env) for_each_leaf(v, move);
+    for (Value& v : f.computed) for_each_leaf(v, move);
     for (Value& v : f.after.saved) for_each_leaf(v, move);
   }
   for (Value& v : stage_.values) for_each_leaf(v, move);
@@ -304,11 +321,11 @@ void Tracer::cut_decide(const std::vector<Value>& needed) {
 
 void Tracer::cut_host(OpContext& c) {
   stage_.end = Stage::End::Host;
-  ++stage_.nodes.steps[c.node().op];
+  count_step(c);
   stage_.place = place(c.node());
   stage_.host = std::move(c.host_);
   stage_.values = std::move(c.host_inputs_);
-  ++state_.frames[current_].next;
+  go_on(state_.frames[current_]);
   prune();
   to_slots();
 }
@@ -338,6 +355,7 @@ void NodeCounts::add(const NodeCounts& other) {
   folded += other.folded;
   compiled += other.compiled;
   for (const auto& [op, n] : other.steps) steps[op] += n;
+  for (const auto& [op, n] : other.steps_on_floats) steps_on_floats[op] += n;
 }
 
 // --- states --------------------------------------------------------------------------------------
@@ -368,6 +386,7 @@ TraceState resume(const Stage& stage, const std::vector<HostTensor>& contents) {
   };
   for (Frame& f : state.frames) {
     for (auto& [name, v] : f.env) for_each_leaf(v, know);
+    for (Value& v : f.computed) for_each_leaf(v, know);
     for (Value& v : f.after.saved) for_each_leaf(v, know);
   }
   return state;

@@ -27,6 +27,10 @@ class Tracer {
   void spend(int64_t elements, std::string_view what);
   // For the trace of a region, which spends of the same limits.
   void enter(TraceState& inner) const;
+  // What the node that runs has asked for of its own.
+  std::vector<Value>& computed() { return state_.frames[current_].computed; }
+  // True of a graph that is evaluated while tracing.
+  bool is_scratch(const Graph& g) const { return &g != &stage_.graph; }
 
  private:
   enum class Next : uint8_t { GoOn, Cut };
@@ -42,6 +46,8 @@ class Tracer {
   Next settle(OpContext& c);
   bool run_host_now(OpContext& c);
   void count(const OpContext& c);
+  void count_step(OpContext& c);
+  void go_on(Frame& f);
   void bind_results(OpContext& c);
   void push(const Subgraph& what, int parent, const std::vector<Value>& inputs, Continuation after);
   void cut_decide(const std::vector<Value>& needed);

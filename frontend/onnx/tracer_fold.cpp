@@ -96,9 +96,10 @@ bool Tracer::fold(const NodeDef& node, int version, const OpRow& row) {
   OpContext c(*this, node, version, scratch);
   row.translate(c);
   c.check_attributes();
-  if (c.deferred_ && !run_host_now(c)) return false;
-  for (Value& result : c.results_)
-    for_each_leaf(result, [&](Value& leaf) {
+  if (c.deferred_ && (!c.host_ || c.host_at_run_)) return false;
+  std::vector<Value>& built = c.deferred_ ? c.host_inputs_ : c.results_;
+  for (Value& v : built)
+    for_each_leaf(v, [&](Value& leaf) {
       if (leaf.kind == Value::Kind::Graph) scratch.add_output("", leaf.expr.value);
     });
   const int64_t work = graph_work(scratch);
@@ -106,10 +107,11 @@ bool Tracer::fold(const NodeDef& node, int version, const OpRow& row) {
   spend(work, "elements of constants");
   const std::vector<Tensor> values = evaluate(scratch, std::vector<Tensor>{});
   size_t next = 0;
-  for (Value& result : c.results_)
-    for_each_leaf(result, [&](Value& leaf) {
+  for (Value& v : built)
+    for_each_leaf(v, [&](Value& leaf) {
       if (leaf.kind == Value::Kind::Graph) leaf = Value::of(HostTensor(leaf.elem, values[next++]));
     });
+  if (c.deferred_ && !run_host_now(c)) return false;
   bind_results(c);
   return true;
 }

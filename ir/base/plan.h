@@ -41,9 +41,17 @@ struct BufferRef {
 enum class StepKind : uint8_t {
   Call,   // kernel(args..)
   Copy,   // bytes from args[0] to args[1]
+  Sort,   // the places of the elements at args[0], as i64 to args[1]: see SortStep
   Loop,   // body `count` times
   While,  // condition, then while the bool at args[0] is true: body, condition
   If,     // body where the bool at args[0] is true, else `other`
+};
+
+// `lanes` times `length` elements; of each lane the first `count` in order (ir/ops/sort.cpp).
+struct SortStep {
+  DType dtype = DType::f32;
+  int64_t lanes = 0, length = 0, count = 0;
+  bool descending = false;
 };
 
 struct Step {
@@ -52,6 +60,7 @@ struct Step {
   int64_t bytes = 0;
   int loop = -1;
   int64_t count = 0;
+  SortStep sort;
   std::vector<BufferRef> args;
   std::vector<Step> body;
   std::vector<Step> other;  // While: the condition; If: the other branch

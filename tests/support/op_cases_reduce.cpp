@@ -1,4 +1,4 @@
-// Rows for reductions, cumulative sums, gather and the scatters.
+// Rows for reductions, cumulative sums, sorting, gather and the scatters.
 #include "ir/op.h"
 #include "tests/support/op_cases.h"
 
@@ -95,6 +95,46 @@ void add_cumsum_rows(std::vector<OpCase>& cases) {
                         {{60, 100}}));
 }
 
+// Integers are drawn with many ties.
+void add_argsort_rows(std::vector<OpCase>& cases) {
+  for (int i = 0; i < kDTypeCount; ++i)
+    for (const bool descending : {false, true}) {
+      const auto t = static_cast<DType>(i);
+      const std::string name =
+          fmt::format("argsort/{}{}", lathe::name(t), descending ? "_down" : "");
+      cases.push_back(exact(OpId::argsort, name,
+                            [=](Graph& g, const Dim& n) -> std::vector<Expr> {
+                              return {argsort(in(g, {n, 40}, t), descending ? 40 : 5, descending)};
+                            },
+                            {{-20, 20}}));
+    }
+  cases.push_back(exact(
+      OpId::argsort, "argsort/whole_of_symbolic",
+      [](Graph& g, const Dim& n) -> std::vector<Expr> { return {argsort(in(g, {2, n}), n)}; }));
+  cases.push_back(exact(
+      OpId::argsort, "argsort/none",
+      [](Graph& g, const Dim& n) -> std::vector<Expr> { return {argsort(in(g, {n, 4}), 0)}; }));
+  cases.push_back(exact(
+      OpId::argsort, "argsort/of_empty",
+      [](Graph& g, const Dim& n) -> std::vector<Expr> { return {argsort(in(g, {n, 0}), 0)}; }));
+  // Of what a kernel makes, read by a gather, whose gradient goes to the places.
+  cases.push_back(
+      {OpId::gather, "gather/by_order", [](Graph& g, const Dim& n) -> std::vector<Expr> {
+         const Expr x = transpose(in(g, {7, n}), {1, 0});
+         const Expr first = reshape(slice_axis(x * 2, 0, 0, 1), {7});
+         const Expr places = argsort(first, 3, true);
+         return {gather(x, places, 1), reduce_sum(gather(first, places, 0), {0})};
+       }});
+  cases.push_back(exact(OpId::argsort, "argsort/in_scan", [](Graph& g, const Dim& n) {
+    Graph body("step");
+    const Expr order = input(body, "order", {DType::i64, {9}});
+    const Expr key = gather(input(body, "row", {DType::i32, {9}}), order, 0);
+    body.add_output("", gather(order, argsort(key, 9), 0).value);
+    return scan(g, std::make_shared<const Graph>(std::move(body)), {iota(g, DType::i64, {9}, 0)},
+                {in(g, {n, 9}, DType::i32)}, {}, n, true);
+  }));
+}
+
 void add_index_rows(std::vector<OpCase>& cases) {
   const auto both = [&](const char* name, auto data, auto indices, auto updates, int64_t axis,
                         DType t, Domain domain = {0, 3}) {
@@ -181,6 +221,7 @@ void add_index_rows(std::vector<OpCase>& cases) {
 void add_reduce_cases(std::vector<OpCase>& cases) {
   add_reduction_rows(cases);
   add_cumsum_rows(cases);
+  add_argsort_rows(cases);
   add_index_rows(cases);
 }
 
