@@ -26,7 +26,7 @@ using testing::Project;
 using testing::run_program;
 using testing::ScratchFolder;
 
-Tensor answers(const tools::TextModel& model, std::span<const std::string> texts,
+Tensor asked(const tools::TextModel& model, std::span<const std::string> texts,
                const tools::Compute& compute) {
   tools::StepFamily steps = tools::answer_steps(model, compute);
   return tools::ask(model, texts, steps);
@@ -116,7 +116,7 @@ TEST_CASE("the library of a run gives predict's bits for every text") {
       for (const std::string text : kTexts) {
         float answer = -1;
         REQUIRE(predict(text.c_str(), &answer) == 0);
-        const Tensor expected = answers(model, {&text, 1}, compute);
+        const Tensor expected = asked(model, {&text, 1}, compute);
         CAPTURE(backend);
         CAPTURE(text);
         CHECK(std::memcmp(&answer, expected.raw(), sizeof answer) == 0);
@@ -177,7 +177,7 @@ int main(int argc, char** argv) {
   REQUIRE(answers.status == 0);
   const tools::TextModel model = tools::load_text_model(p.run, {});
   const std::vector<std::string> texts(std::begin(kTexts), std::end(kTexts));
-  const Tensor expected = answers(model, texts, {1, "interpreter"});
+  const Tensor expected = asked(model, texts, {1, "interpreter"});
   std::string lines;
   for (int64_t i = 0; i < expected.size(); ++i) {
     char line[64];
@@ -209,7 +209,7 @@ int main(void) {
   CHECK(answers.status == 0);
   const std::string text = "a fine film";
   const Tensor expected =
-      answers(tools::load_text_model(p.run, {}), {&text, 1}, {1, "interpreter"});
+      asked(tools::load_text_model(p.run, {}), {&text, 1}, {1, "interpreter"});
   CHECK(std::strtof(answers.out.c_str(), nullptr) == expected.data<float>()[0]);
 }
 
