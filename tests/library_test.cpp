@@ -27,7 +27,7 @@ using testing::run_program;
 using testing::ScratchFolder;
 
 Tensor asked(const tools::TextModel& model, std::span<const std::string> texts,
-               const tools::Compute& compute) {
+             const tools::Compute& compute) {
   tools::StepFamily steps = tools::answer_steps(model, compute);
   return tools::ask(model, texts, steps);
 }
@@ -208,8 +208,7 @@ int main(void) {
                     {p.scratch.path("one.o"), p.scratch.path("two.o"), "-lstdc++"}, {});
   CHECK(answers.status == 0);
   const std::string text = "a fine film";
-  const Tensor expected =
-      asked(tools::load_text_model(p.run, {}), {&text, 1}, {1, "interpreter"});
+  const Tensor expected = asked(tools::load_text_model(p.run, {}), {&text, 1}, {1, "interpreter"});
   CHECK(std::strtof(answers.out.c_str(), nullptr) == expected.data<float>()[0]);
 }
 

@@ -31,6 +31,7 @@ Graph with_gradient(Graph g) {
     const Expr term = reduce_sum(e * e, axes);
     loss = loss.defined() ? loss + term : term;
   }
+  if (!loss.defined()) return g;  // integers have no gradient
   g.add_output("loss", loss.value);
   return gradient_graph(g, static_cast<int>(g.outputs().size()) - 1, wrt);
 }
