@@ -88,8 +88,11 @@ class OpContext {
   void out(int k, Value v);
 
   // Instead of outputs. The results of fn are the outputs. Where all inputs are known it runs at
-  // once.
-  void host(HostFn fn) { host(std::move(fn), all_inputs()); }
+  // once. The first `required` inputs must be there; fn asks about the others.
+  void host(HostFn fn, int required = 1) {
+    for (int i = 0; i < required; ++i) input(i);
+    host(std::move(fn), all_inputs());
+  }
   void host(HostFn fn, std::vector<Value> inputs);
   // The same, never run while tracing: for functions that use their services or are random.
   void host_at_run(HostFn fn, std::vector<Value> inputs);

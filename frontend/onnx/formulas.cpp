@@ -17,4 +17,10 @@ Moments moments(const Expr& x, const Dims& axes) {
   return {mean, keep_axes(reduce_mean(centered * centered, axes), axes)};
 }
 
+Standardised standardised(const Expr& x, const Dims& axes, double epsilon) {
+  const auto [mean, variance] = moments(x, axes);
+  const Expr inverse = 1.0 / sqrt(variance + epsilon);
+  return {(x - mean) * inverse, mean, inverse};
+}
+
 }  // namespace lathe::onnx

@@ -13,4 +13,10 @@ struct Moments {
 };
 Moments moments(const Expr& x, const Dims& axes);
 
+// (x - mean) / sqrt(variance + epsilon) over the axes.
+struct Standardised {
+  Expr y, mean, inverse;  // inverse: 1 / sqrt(variance + epsilon)
+};
+Standardised standardised(const Expr& x, const Dims& axes, double epsilon);
+
 }  // namespace lathe::onnx

@@ -38,10 +38,8 @@ void skip_layer_norm(OpContext& c) {
   Expr sum = c.expr(0) + c.expr(1);
   if (c.has(4)) sum = sum + c.expr(4);
   const double epsilon = c.attr_float("epsilon", 1e-12);
-  const Expr wide = widened(sum);
-  const auto [mean, variance] = moments(wide, {sum.rank() - 1});
-  const Expr inverse = 1.0 / sqrt(variance + epsilon);
-  Expr y = cast((wide - mean) * inverse, sum.dtype()) * c.expr(2);
+  const auto [standard, mean, inverse] = standardised(widened(sum), {sum.rank() - 1}, epsilon);
+  Expr y = cast(standard, sum.dtype()) * c.expr(2);
   if (c.has(3)) y = y + c.expr(3);
   c.out(y);
   if (c.wants(1)) c.out(1, mean);

@@ -182,20 +182,22 @@ void array_feature_extractor(OpContext& c) {
   const int64_t rank = c.rank(0);
   if (rank == 0) fail("its input is {}", c.input(0).signature());
   if (c.input(0).is_string()) {
-    c.host([](HostServices&, const std::vector<Value>& in) {
-      Dims dims = in[0].dims();
-      const int64_t n = dims.back();
-      const Tensor& at = in[1].known.numbers;
-      std::vector<std::string> out;
-      for (int64_t row = 0; n > 0 && row < element_count(dims) / n; ++row)
-        for (int64_t k = 0; k < at.size(); ++k) {
-          if (at.int_at(k) < 0 || at.int_at(k) >= n) fail("feature {} of {}", at.int_at(k), n);
-          out.push_back((*in[0].known.strings)[static_cast<size_t>(row * n + at.int_at(k))]);
-        }
-      dims.back() = at.size();
-      if (dims.size() == 1) dims.insert(dims.begin(), 1);
-      return std::vector<Value>{Value::of(HostTensor(dims, std::move(out)))};
-    });
+    c.host(
+        [](HostServices&, const std::vector<Value>& in) {
+          Dims dims = in[0].dims();
+          const int64_t n = dims.back();
+          const Tensor& at = in[1].known.numbers;
+          std::vector<std::string> out;
+          for (int64_t row = 0; n > 0 && row < element_count(dims) / n; ++row)
+            for (int64_t k = 0; k < at.size(); ++k) {
+              if (at.int_at(k) < 0 || at.int_at(k) >= n) fail("feature {} of {}", at.int_at(k), n);
+              out.push_back((*in[0].known.strings)[static_cast<size_t>(row * n + at.int_at(k))]);
+            }
+          dims.back() = at.size();
+          if (dims.size() == 1) dims.insert(dims.begin(), 1);
+          return std::vector<Value>{Value::of(HostTensor(dims, std::move(out)))};
+        },
+        2);
     return;
   }
   const Expr at = reshape(c.expr(1), Shape{element_count(c.dims(1))});

@@ -61,9 +61,8 @@ void layer_norm(OpContext& c) {
   const double epsilon = c.attr_float("epsilon", 1e-5);
   const bool in_float = c.attr_int("stash_type", 1) == 1;
   const Expr wide = in_float ? widened(x) : x;
-  const auto [mean, variance] = moments(wide, range(axis, x.rank()));
-  const Expr inverse = 1.0 / sqrt(variance + epsilon);
-  Expr y = cast((wide - mean) * inverse, x.dtype()) * c.expr(1);
+  const auto [standard, mean, inverse] = standardised(wide, range(axis, x.rank()), epsilon);
+  Expr y = cast(standard, x.dtype()) * c.expr(1);
   if (c.has(2)) y = y + c.expr(2);
   c.out(y);
   if (c.wants(1)) c.out(1, mean);

@@ -90,15 +90,18 @@ HostTensor flattened(const HostTensor& x) {
 void compress(OpContext& c) {
   const bool has_axis = c.has_attribute("axis");
   const int64_t axis = has_axis ? c.axis(c.attr_int("axis"), c.rank(0)) : 0;
-  c.host([=](HostServices&, const std::vector<Value>& in) {
-    const HostTensor x = has_axis ? in[0].known : flattened(in[0].known);
-    const HostTensor& condition = in[1].known;
-    const int64_t length = std::min(x.dims()[static_cast<size_t>(axis)], condition.numbers.size());
-    std::vector<int64_t> indices;
-    for (int64_t i = 0; i < length; ++i)
-      if (is_set(condition, i)) indices.push_back(i);
-    return std::vector<Value>{Value::of(take_slices(x, axis, indices))};
-  });
+  c.host(
+      [=](HostServices&, const std::vector<Value>& in) {
+        const HostTensor x = has_axis ? in[0].known : flattened(in[0].known);
+        const HostTensor& condition = in[1].known;
+        const int64_t length =
+            std::min(x.dims()[static_cast<size_t>(axis)], condition.numbers.size());
+        std::vector<int64_t> indices;
+        for (int64_t i = 0; i < length; ++i)
+          if (is_set(condition, i)) indices.push_back(i);
+        return std::vector<Value>{Value::of(take_slices(x, axis, indices))};
+      },
+      2);
 }
 
 // The values of the first k along an axis, in order, and where they are.

@@ -62,7 +62,7 @@ std::vector<Value> concatenated(HostServices&, const std::vector<Value>& in) {
 void string_concat(OpContext& c) {
   const Dims dims = broadcast_dims(c.dims(0), c.dims(1));
   if (c.known(0) && c.known(1)) c.check_table(dims, "texts");
-  c.host(concatenated);
+  c.host(concatenated, 2);
 }
 
 // --- splitting -----------------------------------------------------------------------------------
