@@ -21,8 +21,7 @@ struct CompileOptions {
   Backend backend = Backend::Auto;
   DimBinding dims;                   // values of the graph's symbolic dims
   std::shared_ptr<ThreadPool> pool;  // shared with other executables; null: one is made
-  std::shared_ptr<Arena>
-      arena;  // shared with executables that do not run meanwhile; null: one is made
+  std::shared_ptr<Arena> arena;  // shared with those that do not run meanwhile; null: one is made
   // With Backend::Auto: run on LLVM's code only, not on xsimd's kernels while LLVM compiles. The
   // results are the same bits.
   bool wait_compile = false;

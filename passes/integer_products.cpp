@@ -116,7 +116,7 @@ class Product {
  private:
   static std::optional<Quantised> peel(const Expr& e);
   static std::optional<Quantised> peel_view(const Expr& e);
-  static bool recentre(Quantised& x);
+  static void recentre(Quantised& x);
   bool free_axis(const Parameter& p, bool left, int64_t* result_axis) const;
   // Of an operand over the contracting axes, and where its axes are in the result.
   struct Sums {
@@ -183,18 +183,18 @@ std::optional<Quantised> Product::peel(const Expr& e) {
   return std::nullopt;
 }
 
-// Takes the zero out of a literal where i8 holds what is left. Whether x has no zero then.
-bool Product::recentre(Quantised& x) {
-  if (!x.zero) return true;
+// Takes the zero out of a literal where i8 holds what is left; then x has none.
+void Product::recentre(Quantised& x) {
+  if (!x.zero) return;
   const std::optional<Tensor> zero = known(x.zero->values);
-  if (!zero) return false;
+  if (!zero) return;
   bool none = true;
   for (int64_t i = 0; i < zero->size(); ++i) none = none && zero->at(i) == 0;
   if (none) {
     x.zero.reset();
-    return true;
+    return;
   }
-  if (!is(x.q, OpId::constant)) return false;
+  if (!is(x.q, OpId::constant)) return;
   const Tensor from = match::attrs<ConstantAttrs>(x.q).value;
   Tensor to = Tensor::empty(DType::i8, from.dims());
   int64_t inner = 1, extent = 1;
@@ -204,12 +204,11 @@ bool Product::recentre(Quantised& x) {
   }
   for (int64_t i = 0; i < from.size(); ++i) {
     const int64_t v = from.int_at(i) - static_cast<int64_t>(zero->at(i / inner % extent));
-    if (v < -128 || v > 127) return false;
+    if (v < -128 || v > 127) return;
     to.set_int(i, v);
   }
   x.q = constant(*x.q.graph, std::move(to));
   x.zero.reset();
-  return true;
 }
 
 // Where a parameter's axis is in the result: nothing where it is summed over.

@@ -4,10 +4,11 @@
 //   LATHE_THREADS    threads a computation may use; before OMP_NUM_THREADS
 //   OMP_NUM_THREADS  the same, shared with other libraries; of a list "4,2" the first counts
 //   LATHE_VERBOSE    topics to explain on stderr, separated by commas: "dispatch,passes"
-//   LATHE_CACHE_DIR  where compiled objects are kept; set but empty: nowhere
+//   LATHE_CACHE_DIR  where compiled kernels are kept; set but empty: nowhere
 //                    (default: $XDG_CACHE_HOME/lathe, else $HOME/.cache/lathe)
-//   LATHE_WAIT_COMPILE  set and not empty: run compiled code only, not other kernels while it
-//   compiles LATHE_LLVM_SO    the file of the LLVM backend (default: found beside the program)
+//   LATHE_LLVM_SO    the file of the LLVM backend (default: found beside the program)
+//   LATHE_WAIT_COMPILE
+//                    set and not empty: run LLVM's code only, not xsimd's kernels until it is there
 //   NO_COLOR         set and not empty: no colours and no moving progress bars
 #pragma once
 
@@ -17,12 +18,12 @@
 namespace lathe {
 
 struct Options {
-  std::string isa;          // LATHE_ISA as given; empty: not set
-  int threads = 0;          // LATHE_THREADS, else OMP_NUM_THREADS; 0: neither is set
-  std::string verbose;      // LATHE_VERBOSE as given
-  std::string cache_dir;    // empty: keep no objects on disk
-  std::string llvm_module;  // LATHE_LLVM_SO; empty: not set
-  bool wait_compile = false;
+  std::string isa;            // LATHE_ISA as given; empty: not set
+  int threads = 0;            // LATHE_THREADS, else OMP_NUM_THREADS; 0: neither is set
+  std::string verbose;        // LATHE_VERBOSE as given
+  std::string cache_dir;      // empty: keep no kernels on disk
+  std::string llvm_module;    // LATHE_LLVM_SO; empty: not set
+  bool wait_compile = false;  // LATHE_WAIT_COMPILE
   bool no_color = false;
 
   // Whether LATHE_VERBOSE lists `topic`.

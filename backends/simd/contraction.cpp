@@ -2,7 +2,7 @@
 //            for panels, columns [n0, n0 + chunk):
 //              for k in steps of at most kLongestK; for panels of B, one register tile wide:
 //                copy the panel; for register tiles down the rows: multiply
-//              finish the chunk row by row
+//              finish the chunk row by row, or several rows as one tile (Run::finish_rows)
 // Every sum takes its products in the order of k, whatever the blocking.
 //
 // A panel of B (K * 64 bytes on avx2) and a register tile of A stay in L2 while the rows are swept;
