@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/base/convert.h"
 #include "ir/base/gather.h"
 #include "passes/match.h"
 #include "passes/rebuild.h"
@@ -54,9 +55,7 @@ std::optional<Tensor> known(const Expr& e) {
   if (!from || !e.shape().is_static()) return std::nullopt;
   if (is(e, OpId::reshape)) return from->reshaped(e.shape().static_dims());
   if (from->size() > kFew) return std::nullopt;
-  Tensor out = Tensor::empty(e.dtype(), from->dims());
-  for (int64_t i = 0; i < out.size(); ++i) out.set(i, from->at(i));
-  return out;
+  return converted(*from, e.dtype());
 }
 
 Dims permuted(const Dims& dims, const Dims& perm) {

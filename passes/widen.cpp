@@ -1,5 +1,7 @@
 #include "passes/widen.h"
 
+#include "ir/base/convert.h"
+
 namespace lathe {
 namespace {
 
@@ -8,10 +10,7 @@ void widen_field(DType& t) {
 }
 
 void widen_field(Tensor& t) {
-  if (!is_float(t.dtype()) || t.dtype() == DType::f64) return;
-  Tensor out = Tensor::empty(DType::f64, t.dims());
-  for (int64_t i = 0; i < t.size(); ++i) out.set(i, t.at(i));
-  t = std::move(out);
+  if (is_float(t.dtype())) t = converted(t, DType::f64);
 }
 
 template <class T>

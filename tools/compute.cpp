@@ -87,13 +87,6 @@ std::vector<Tensor> arguments(const std::vector<Port>& ports, const Feeds& weigh
   return out;
 }
 
-Tensor converted(const Tensor& t, DType dtype) {
-  if (t.dtype() == dtype) return t;
-  Tensor out = Tensor::empty(dtype, t.dims());
-  for (int64_t i = 0; i < t.size(); ++i) out.set(i, t.at(i));
-  return out;
-}
-
 void run_model(ModelFile file, Feeds feeds, const Compute& compute, const DimBinding& given,
                const Answer& answer) {
   check_feeds(file, feeds);

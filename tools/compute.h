@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backends/compile.h"
+#include "ir/base/convert.h"
 #include "runtime/named_tensor.h"
 #include "tools/cli.h"
 #include "tools/model_file.h"
@@ -34,9 +35,6 @@ using Feeds = std::map<std::string, Tensor>;
 // A value for every port: `weights`, else `feeds`. Precondition: one of them has it.
 std::vector<Tensor> arguments(const std::vector<Port>& ports, const Feeds& weights,
                               const Feeds& feeds);
-
-// t as elements of another type, as Tensor::set converts.
-Tensor converted(const Tensor& t, DType dtype);
 
 // Is told results as soon as there are any; what was begun for later runs is finished afterwards.
 using Answer = std::function<void(const std::vector<NamedTensor>&)>;

@@ -66,12 +66,14 @@ void print_diagnosis(const ordered_json& d) {
   fmt::print("threads    {} ({} CPUs allowed, cgroup quota {})\n", d["threads"].get<int>(),
              d["cpus"].get<int>(), quota > 0 ? fmt::format("{:.1f}", quota) : "none");
   fmt::print("objects    {}\n", text("cache_dir").empty() ? "not kept on disk" : text("cache_dir"));
-  for (const ordered_json& r : d["roof"])
+  for (const ordered_json& r : d["roof"]) {
+    const auto bytes = r["byte_gops"].get<double>();  // 0 where the CPU has no instruction for it
     fmt::print(
-        "roof       {} thread{}: {:.1f} GFLOP/s, {:.1f} Gop/s of bytes, reading {:.1f} GB/s, "
-        "copying {:.1f} GB/s\n",
+        "roof       {} thread{}: {:.1f} GFLOP/s, {}reading {:.1f} GB/s, copying {:.1f} GB/s\n",
         r["threads"].get<int>(), r["threads"].get<int>() == 1 ? "" : "s", r["gflops"].get<double>(),
-        r["byte_gops"].get<double>(), r["read_gbs"].get<double>(), r["copy_gbs"].get<double>());
+        bytes > 0 ? fmt::format("{:.1f} Gop/s of bytes, ", bytes) : "", r["read_gbs"].get<double>(),
+        r["copy_gbs"].get<double>());
+  }
 }
 
 Action setup_doctor(OptionList& options) {

@@ -34,16 +34,11 @@ class TransposingPack {
       : e_(e), b_(e.builder()), k_(k), from_(from), tile_(tile), panel_(panel) {
     element_ = e.ops().memory_type(k.operands[static_cast<size_t>(from.operand)].dtype);
     align_ = llvm::Align(static_cast<uint64_t>(element_->getPrimitiveSizeInBits()) / 8);
-    Value* slot = b_.CreateConstGEP1_64(b_.getPtrTy(), args, static_cast<uint64_t>(from.operand));
-    source_ = b_.CreateLoad(b_.getPtrTy(), slot);
+    source_ = operand_at(e, args, from.operand);
   }
 
   void emit(const std::vector<Value*>& pars) {
-    Value* offset = e_.i64(from_.offset.constant);
-    for (size_t i = 0; i < pars.size(); ++i)
-      if (const int64_t c = from_.offset.coefficient(static_cast<SymbolId>(i)))
-        offset = b_.CreateAdd(offset, b_.CreateMul(pars[i], e_.i64(c)));
-    loops(0, offset, e_.i64(0));
+    loops(0, offset_at(e_, from_.offset, pars), e_.i64(0));
   }
 
  private:
@@ -112,6 +107,21 @@ class TransposingPack {
 };
 
 }  // namespace
+
+Value* operand_at(Emitter& e, Value* args, int32_t operand) {
+  llvm::IRBuilder<>& b = e.builder();
+  Value* slot = b.CreateConstGEP1_64(b.getPtrTy(), args, static_cast<uint64_t>(operand));
+  return b.CreateLoad(b.getPtrTy(), slot);
+}
+
+Value* offset_at(Emitter& e, const IndexExpr& offset, const std::vector<Value*>& pars) {
+  llvm::IRBuilder<>& b = e.builder();
+  Value* at = e.i64(offset.constant);
+  for (size_t i = 0; i < pars.size(); ++i)
+    if (const int64_t c = offset.coefficient(static_cast<SymbolId>(i)))
+      at = b.CreateAdd(at, b.CreateMul(pars[i], e.i64(c)));
+  return at;
+}
 
 bool packs_by_transposing(const Kernel& k, ScalarId b, SymbolId n) {
   const Access& from = k.body[static_cast<size_t>(b)].access;

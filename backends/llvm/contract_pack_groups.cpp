@@ -19,16 +19,11 @@ class GroupPack {
         tile_(tile),
         panel_(panel),
         column_(from_.offset.coefficient(tile.vec)) {
-    Value* slot = b_.CreateConstGEP1_64(b_.getPtrTy(), args, static_cast<uint64_t>(from_.operand));
-    source_ = b_.CreateLoad(b_.getPtrTy(), slot);
+    source_ = operand_at(e, args, from_.operand);
   }
 
   void emit(const std::vector<Value*>& pars) {
-    Value* offset = e_.i64(from_.offset.constant);
-    for (size_t i = 0; i < pars.size(); ++i)
-      if (const int64_t c = from_.offset.coefficient(static_cast<SymbolId>(i)))
-        offset = b_.CreateAdd(offset, b_.CreateMul(pars[i], e_.i64(c)));
-    loops(0, at(source_, offset), panel_);
+    loops(0, at(source_, offset_at(e_, from_.offset, pars)), panel_);
   }
 
  private:

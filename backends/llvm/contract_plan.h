@@ -49,6 +49,10 @@ void emit_transposing_pack(Emitter& e, const Kernel& k, ScalarId b, const Tile& 
                            llvm::Value* args, llvm::Value* panel,
                            const std::vector<llvm::Value*>& pars);
 
+// Where both copies begin: the operand's pointer, and an offset at the parallel ivs' values.
+llvm::Value* operand_at(Emitter& e, llvm::Value* args, int32_t operand);
+llvm::Value* offset_at(Emitter& e, const IndexExpr& offset, const std::vector<llvm::Value*>& pars);
+
 // The copy of a panel of a kernel that group_steps made.
 void emit_group_pack(Emitter& e, const Kernel& k, const DotForm& form, const Tile& tile,
                      llvm::Value* args, llvm::Value* panel, const std::vector<llvm::Value*>& pars);

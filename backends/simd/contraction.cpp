@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/simd/factors.h"
 #include "backends/simd/vm.h"
 
 namespace lathe::simd {
@@ -138,13 +139,9 @@ class Multiply {
 
   // At row or column 0 of the range and k = 0.
   int64_t origin(const IndexExpr& e) {
-    int64_t at = e.constant;
     if (x_.m >= 0) run_.symbols()[x_.m] = low_[x_.m];
     run_.symbols()[x_.n] = low_[x_.n];
-    for (const IndexTerm& t : e.terms)
-      if (t.symbol < static_cast<SymbolId>(x_.plan.k.par.size()))
-        at += t.coefficient * run_.symbols()[t.symbol];
-    return at;
+    return index_at(x_.plan.k, e, run_.symbols());
   }
   const float* origin(const Matrix& x) {
     return static_cast<const float*>(args_[x.operand]) + origin(x.offset);
@@ -214,8 +211,8 @@ class Multiply {
     const Matrix& x = x_.a;
     const float* from = a + (x.runs.empty() ? 0 : x.runs[static_cast<size_t>(run)]) + row * x.along;
     for (int64_t r = 0, end; r < rows; r = end) {
-      const bool there = holds(row + r, run, 0);
-      for (end = r + 1; end < rows && holds(row + end, run, 0) == there;) ++end;
+      const bool there = has(row + r, run, 0);
+      for (end = r + 1; end < rows && has(row + end, run, 0) == there;) ++end;
       if (there && x.step == 1) {
         pack_transposed(to + r, from + r * x.along, x.along, end - r, x.run, rows);
         continue;
@@ -233,16 +230,15 @@ class Multiply {
     for (int64_t k = 0; k < x_.k; ++k) {
       int64_t begin = 0, end = tiles.rows;
       const int64_t run = k / x.run, i = k % x.run;
-      while (begin < end && !holds(m + begin, run, i)) ++begin;
-      while (end > begin && !holds(m + end - 1, run, i)) --end;
+      while (begin < end && !has(m + begin, run, i)) ++begin;
+      while (end > begin && !has(m + end - 1, run, i)) --end;
       const float* from = a + k_offset(x, k) + m * x.along;
       for (int64_t t = 0; t < tiles.count(); ++t) {
         const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
         float* to = copy_ + first * x_.k + k * rows;
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t row = first + r;
-          const bool there =
-              row >= begin && row < end && (all_intervals_ || holds(m + row, run, i));
+          const bool there = row >= begin && row < end && (all_intervals_ || has(m + row, run, i));
           to[r] = there ? from[row * x.along] : 0.0f;
         }
       }
@@ -250,12 +246,12 @@ class Multiply {
   }
 
   // Whether A has an element in this row of the range, at the i-th k of a run.
-  bool holds(int64_t row, int64_t run, int64_t i) const {
+  bool has(int64_t row, int64_t run, int64_t i) const {
     for (size_t g = 0; g < x_.guards.size(); ++g) {
       const RowGuard& guard = x_.guards[g];
       const int64_t at = guard_origins_[g] + row * guard.along + i * guard.step +
                          guard.runs[static_cast<size_t>(run)];
-      if (at < 0 || at >= guard.guard.limit || at % guard.guard.multiple_of != 0) return false;
+      if (!holds(guard.guard, at)) return false;
     }
     return true;
   }

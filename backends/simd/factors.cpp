@@ -56,6 +56,17 @@ bool concerns(const Kernel& k, ScalarId id, int i) {
   return factor_offset(k, id).coefficient(i) != 0 || decides(k, id, i);
 }
 
+bool holds(const Guard& g, int64_t index) {
+  return index >= 0 && index < g.limit && index % g.multiple_of == 0;
+}
+
+int64_t index_at(const Kernel& k, const IndexExpr& e, const int64_t* symbols) {
+  int64_t at = e.constant;
+  for (const IndexTerm& t : e.terms)
+    if (t.symbol < static_cast<SymbolId>(k.par.size())) at += t.coefficient * symbols[t.symbol];
+  return at;
+}
+
 std::vector<int64_t> run_offsets(const Kernel& k, const IndexExpr& e) {
   std::vector<int64_t> out = {0};
   for (size_t r = 0; r + 1 < k.red.size(); ++r) {

@@ -15,6 +15,10 @@ bool guarded(const Kernel& k, ScalarId id);
 bool decides(const Kernel& k, ScalarId id, int i);
 bool concerns(const Kernel& k, ScalarId id, int i);
 
+bool holds(const Guard& g, int64_t index);
+// What the parallel ivs make of an index, at the values that `symbols` has for them.
+int64_t index_at(const Kernel& k, const IndexExpr& e, const int64_t* symbols);
+
 // Reduction ivs are walked in runs, each along the last of them. What `e` has at the first element
 // of each run, and by how much it advances within one.
 std::vector<int64_t> run_offsets(const Kernel& k, const IndexExpr& e);

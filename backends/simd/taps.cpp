@@ -28,13 +28,6 @@ std::vector<int64_t> tap_offsets(const Kernel& k, const IndexExpr& e) {
   return out;
 }
 
-int64_t outside(const Kernel& k, const IndexExpr& e, const int64_t* symbols) {
-  int64_t at = e.constant;
-  for (const IndexTerm& t : e.terms)
-    if (t.symbol < static_cast<SymbolId>(k.par.size())) at += t.coefficient * symbols[t.symbol];
-  return at;
-}
-
 class TapsRun {
  public:
   TapsRun(const Taps& x, void* const* args)
@@ -94,7 +87,7 @@ class TapsRun {
   void point_at() {
     const Kernel& k = x_.plan.k;
     const auto origin = [&](int32_t operand, const IndexExpr& e) {
-      return static_cast<const float*>(args_[operand]) + outside(k, e, run_.symbols());
+      return static_cast<const float*>(args_[operand]) + index_at(k, e, run_.symbols());
     };
     const float *a = origin(x_.a_operand, x_.a), *b = origin(x_.b_operand, x_.b);
     for (int64_t t = 0; t < taps_; ++t) {
@@ -102,12 +95,10 @@ class TapsRun {
       b_[t] = b + x_.b_offsets[static_cast<size_t>(t)];
     }
     for (const Taps::TapGuard& g : x_.guards) {
-      const int64_t at = outside(k, g.guard.index, run_.symbols());
+      const int64_t at = index_at(k, g.guard.index, run_.symbols());
       if (g.guard.multiple_of == 1 && at + g.least >= 0 && at + g.most < g.guard.limit) continue;
-      for (int64_t t = 0; t < taps_; ++t) {
-        const int64_t i = at + g.taps[static_cast<size_t>(t)];
-        if (i < 0 || i >= g.guard.limit || i % g.guard.multiple_of != 0) a_[t] = zeros_;
-      }
+      for (int64_t t = 0; t < taps_; ++t)
+        if (!holds(g.guard, at + g.taps[static_cast<size_t>(t)])) a_[t] = zeros_;
     }
   }
 

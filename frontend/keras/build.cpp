@@ -4,6 +4,7 @@
 #include <set>
 
 #include "frontend/keras/layers.h"
+#include "ir/base/convert.h"
 #include "runtime/json.h"
 
 namespace lathe {
@@ -164,10 +165,7 @@ class Builder {
 };
 
 Tensor as_f32(const Tensor& t) {
-  if (t.dtype() == DType::f32 || !is_float(t.dtype())) return t;
-  Tensor out = Tensor::empty(DType::f32, t.dims());
-  for (int64_t i = 0; i < t.size(); ++i) out.set(i, t.at(i));
-  return out;
+  return is_float(t.dtype()) ? converted(t, DType::f32) : t;
 }
 
 }  // namespace

@@ -1,17 +1,12 @@
 #include "runtime/train/step.h"
 
+#include "ir/base/convert.h"
+
 namespace lathe::train {
 namespace {
 
 std::string type_text(const Port& port) {
   return fmt::format("{}[{}]", name(port.dtype), Shape(port.dims).text());
-}
-
-Tensor cast_to(const Tensor& t, DType dtype) {
-  if (t.dtype() == dtype) return t;
-  Tensor out = Tensor::empty(dtype, t.dims());
-  for (int64_t i = 0; i < t.size(); ++i) out.set(i, t.at(i));
-  return out;
 }
 
 double scalar_output(const Executable& step, const std::vector<Tensor>& results,
@@ -54,11 +49,11 @@ Metrics run_step(Executable& step, TensorStore& store, const data::Batch& batch,
     if (held != store.end()) {
       inputs.push_back(held->second);
     } else if (port.name == kTarget) {
-      inputs.push_back(cast_to(batch.labels, port.dtype));
+      inputs.push_back(converted(batch.labels, port.dtype));
     } else if (port.name == kLearningRate) {
       inputs.push_back(Tensor::scalar_of(port.dtype, learning_rate));
     } else if (!fed) {
-      inputs.push_back(cast_to(batch.inputs, port.dtype));
+      inputs.push_back(converted(batch.inputs, port.dtype));
       fed = true;
     } else {
       fail("input '{}' of the model has no data: models with one data input can be trained",
