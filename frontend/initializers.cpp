@@ -1,11 +1,14 @@
 #include "frontend/initializers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
 
 #include "ir/base/hash.h"
 #include "ir/base/philox.h"
+#include "runtime/cpu.h"
+#include "runtime/thread_pool.h"
 
 namespace lathe {
 namespace {
@@ -99,30 +102,68 @@ Tensor variance_scaling(const Initializer& k, const Dims& dims, Stream& random) 
   __builtin_unreachable();
 }
 
-// Makes the `count` vectors of length `size`, one after another, orthonormal. Projecting twice
-// keeps them orthogonal to rounding ("twice is enough", Kahan and Parlett); the triangular factor's
-// diagonal comes out positive, as Keras makes it.
-void orthonormalize(std::vector<double>& vectors, size_t count, size_t size) {
-  for (size_t i = 0; i < count; ++i) {
-    double* v = &vectors[i * size];
-    for (int round = 0; round < 2; ++round)
-      for (size_t j = 0; j < i; ++j) {
-        const double* u = &vectors[j * size];
-        double dot = 0;
-        for (size_t k = 0; k < size; ++k) dot += u[k] * v[k];
-        for (size_t k = 0; k < size; ++k) v[k] -= dot * u[k];
-      }
-    double norm = 0;
-    for (size_t k = 0; k < size; ++k) norm += v[k] * v[k];
-    norm = std::sqrt(norm);
-    for (size_t k = 0; k < size; ++k) v[k] /= norm;
+// Subtracts from v its projections on the `count` orthonormal vectors of v's length in `basis`,
+// four at a time. Sums go in lanes, so that they vectorize.
+void project(double* v, const double* basis, size_t count, size_t size) {
+  constexpr size_t kVectors = 4, kLanes = 4;
+  const std::vector<double> nothing(count % kVectors == 0 ? 0 : size);
+  for (size_t j = 0; j < count; j += kVectors) {
+    const double* u[kVectors];
+    for (size_t i = 0; i < kVectors; ++i)
+      u[i] = j + i < count ? basis + (j + i) * size : nothing.data();
+    double lanes[kVectors][kLanes] = {}, dots[kVectors] = {};
+    const size_t whole = size - size % kLanes;
+    for (size_t k = 0; k < whole; k += kLanes)
+      for (size_t i = 0; i < kVectors; ++i)
+        for (size_t l = 0; l < kLanes; ++l) lanes[i][l] += u[i][k + l] * v[k + l];
+    for (size_t i = 0; i < kVectors; ++i) {
+      for (size_t k = whole; k < size; ++k) lanes[i][k - whole] += u[i][k] * v[k];
+      for (const double lane : lanes[i]) dots[i] += lane;
+    }
+    for (size_t k = 0; k < size; ++k)
+      v[k] -= (dots[0] * u[0][k] + dots[1] * u[1][k]) + (dots[2] * u[2][k] + dots[3] * u[3][k]);
   }
 }
 
-Tensor orthogonal(double gain, const Dims& dims, Stream& random, std::string_view name) {
-  if (dims.size() < 2)
-    fail("parameter '{}' of shape [{}]: the orthogonal initialiser needs at least 2 axes", name,
-         Shape(dims).text());
+// Projects v on the vectors before it, `begin` to i, and makes its length 1.
+void orthonormalize_one(double* vectors, size_t begin, size_t i, size_t size) {
+  double* v = vectors + i * size;
+  for (int round = 0; round < 2; ++round)
+    for (size_t j = begin; j < i; ++j) {
+      const double* u = vectors + j * size;
+      double dot = 0;
+      for (size_t k = 0; k < size; ++k) dot += u[k] * v[k];
+      for (size_t k = 0; k < size; ++k) v[k] -= dot * u[k];
+    }
+  double norm = 0;
+  for (size_t k = 0; k < size; ++k) norm += v[k] * v[k];
+  norm = std::sqrt(norm);
+  for (size_t k = 0; k < size; ++k) v[k] /= norm;
+}
+
+// Makes the `count` vectors of length `size`, one after another, orthonormal: Gram and Schmidt, in
+// blocks, so that the most of the work is independent of its neighbours. Projecting twice keeps
+// them orthogonal to rounding ("twice is enough", Kahan and Parlett); the triangular factor's
+// diagonal comes out positive, as Keras makes it.
+void orthonormalize(std::vector<double>& storage, size_t count, size_t size) {
+  constexpr size_t kBlock = 128;
+  double* vectors = storage.data();
+  ThreadPool pool(count > kBlock ? thread_count() : 1);
+  const auto project_all = [&](size_t first, size_t last, size_t basis, size_t basis_end) {
+    pool.parallel_for(static_cast<int64_t>(last - first), [&](int64_t i, int) {
+      project(vectors + (first + static_cast<size_t>(i)) * size, vectors + basis * size,
+              basis_end - basis, size);
+    });
+  };
+  for (size_t begin = 0; begin < count; begin += kBlock) {
+    const size_t end = std::min(count, begin + kBlock);
+    if (begin > 0) project_all(begin, end, 0, begin);
+    for (size_t i = begin; i < end; ++i) orthonormalize_one(vectors, begin, i, size);
+    if (end < count) project_all(end, count, begin, end);
+  }
+}
+
+Tensor orthogonal(double gain, const Dims& dims, Stream& random) {
   const auto columns = static_cast<size_t>(dims.back());
   Tensor t = Tensor::empty(DType::f32, dims);
   if (t.size() == 0) return t;
@@ -139,10 +180,7 @@ Tensor orthogonal(double gain, const Dims& dims, Stream& random, std::string_vie
   return t;
 }
 
-Tensor identity(double gain, const Dims& dims, std::string_view name) {
-  if (dims.size() != 2)
-    fail("parameter '{}' of shape [{}]: the identity initialiser needs a matrix", name,
-         Shape(dims).text());
+Tensor identity(double gain, const Dims& dims) {
   Tensor t = Tensor::zeros(DType::f32, dims);
   for (int64_t i = 0; i < std::min(dims[0], dims[1]); ++i) t.set(i * dims[1] + i, gain);
   return t;
@@ -150,7 +188,17 @@ Tensor identity(double gain, const Dims& dims, std::string_view name) {
 
 }  // namespace
 
+void check_initializer(const Initializer& k, const Dims& dims, std::string_view name) {
+  if (k.kind == Initializer::Kind::Orthogonal && dims.size() < 2)
+    fail("parameter '{}' of shape [{}]: the orthogonal initialiser needs at least 2 axes", name,
+         Shape(dims).text());
+  if (k.kind == Initializer::Kind::Identity && dims.size() != 2)
+    fail("parameter '{}' of shape [{}]: the identity initialiser needs a matrix", name,
+         Shape(dims).text());
+}
+
 Tensor initialize(const Initializer& k, const Dims& dims, uint64_t seed, std::string_view name) {
+  check_initializer(k, dims, name);
   Stream random(seed, name);
   switch (k.kind) {
     case Initializer::Kind::Constant: return fill(dims, [&] { return k.a; });
@@ -161,8 +209,8 @@ Tensor initialize(const Initializer& k, const Dims& dims, uint64_t seed, std::st
     case Initializer::Kind::TruncatedNormal:
       return fill(dims, [&] { return k.a + k.b * random.truncated_normal(); });
     case Initializer::Kind::VarianceScaling: return variance_scaling(k, dims, random);
-    case Initializer::Kind::Orthogonal: return orthogonal(k.a, dims, random, name);
-    case Initializer::Kind::Identity: return identity(k.a, dims, name);
+    case Initializer::Kind::Orthogonal: return orthogonal(k.a, dims, random);
+    case Initializer::Kind::Identity: return identity(k.a, dims);
   }
   __builtin_unreachable();
 }

@@ -79,8 +79,11 @@ constexpr Initializer identity(double gain = 1) {
 
 }  // namespace init
 
-// An f32 tensor. Shapes are read as Keras does: [.., inputs, outputs] with the leading axes a
-// receptive field. Orthogonal needs rank >= 2 and Identity rank 2; else a user error naming `name`.
+// Orthogonal needs rank >= 2 and Identity rank 2; else a user error naming `name`.
+void check_initializer(const Initializer& initializer, const Dims& dims, std::string_view name);
+
+// An f32 tensor; checked as above. Shapes are read as Keras does: [.., inputs, outputs] with the
+// leading axes a receptive field.
 Tensor initialize(const Initializer& initializer, const Dims& dims, uint64_t seed,
                   std::string_view name);
 

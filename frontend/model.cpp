@@ -20,8 +20,7 @@ const Tensor& checked_weight(const GraphInput& in, const Tensor* weight, const s
 }
 
 const Tensor& weight_of(const Model& model, const GraphInput& in) {
-  const auto it = model.weights.find(in.name);
-  return checked_weight(in, it == model.weights.end() ? nullptr : &it->second,
+  return checked_weight(in, model.weights.find(in.name),
                         fmt::format("model '{}'", model.graph.name()));
 }
 
@@ -48,15 +47,15 @@ Graph freeze(const Model& model) {
 
 void load_weights(Model& model, const std::string& path) {
   const SafetensorsFile file = read_safetensors(path);
-  std::map<std::string, Tensor> loaded = model.weights;
+  Weights loaded = model.weights;
   for (const GraphInput& in : model.graph.inputs())
-    if (remembered(in)) loaded[in.name] = checked_weight(in, file.find(in.name), path);
+    if (remembered(in)) loaded.set(in.name, checked_weight(in, file.find(in.name), path));
   model.weights = std::move(loaded);
 }
 
 void save_weights(const Model& model, const std::string& path) {
   std::vector<NamedTensor> tensors;
-  for (const auto& [name, tensor] : model.weights) tensors.push_back({name, tensor});
+  for (const auto& [name, tensor] : model.weights.all()) tensors.push_back({name, tensor});
   write_safetensors(path, tensors);
 }
 

@@ -1,9 +1,9 @@
 // A model: a graph and the values of what it remembers.
 #pragma once
 
-#include <map>
 #include <string>
 
+#include "frontend/weights.h"
 #include "ir/expr.h"
 
 namespace lathe {
@@ -12,7 +12,7 @@ struct Model {
   Graph graph;
   // One value for each input of role Parameter or State, by the input's name. More may be there:
   // graphs for training and for inference share one set.
-  std::map<std::string, Tensor> weights;
+  Weights weights;
 };
 
 // User error naming the first weight that is missing or not of its input's type, with both types.

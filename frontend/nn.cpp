@@ -70,6 +70,7 @@ Expr Network::parameter(const std::string& layer, const std::string& name, const
                         const Initializer& initializer, bool trainable) {
   // What is not to be trained is a state that nothing updates.
   const InputRole role = trainable ? InputRole::Parameter : InputRole::State;
+  check_initializer(initializer, dims, layer + "/" + name);
   return weight(layer, name, dims, role, [=, seed = seed_](const std::string& full_name) {
     return initialize(initializer, dims, seed, full_name);
   });
@@ -165,7 +166,8 @@ Model Network::finish(const std::vector<Expr>& outputs,
     model.graph.add_output(name, value.value, weights_.at(name).input);
   for (const auto& [name, weight] : weights_) {
     const auto given = values_.find(name);
-    model.weights[name] = given == values_.end() ? weight.initial() : given->second;
+    if (given == values_.end()) model.weights.set_initial(name, weight.initial);
+    else model.weights.set(name, given->second);
   }
   return model;
 }

@@ -175,7 +175,7 @@ class Network {
   // A value instead of the initialiser's. User error naming both types where they differ.
   void set_weight(const std::string& name, const Tensor& value);
 
-  // The model of these outputs, with all weights initialised. Outputs are called `output_0`, ..
+  // The model of these outputs. Outputs are called `output_0`, ..
   // or as given.
   Model finish(const std::vector<Expr>& outputs, const std::vector<std::string>& names = {}) const;
 

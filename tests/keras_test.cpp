@@ -192,8 +192,8 @@ TEST_CASE("a bidirectional layer runs both ways and keeps its sequence in order"
       inner + "}}]}}";
   Model m = build_keras(json, "bi.json", nn::Mode::Inference);
   for (const char* name : {"kernel", "recurrent_kernel", "bias"})
-    m.weights.at(std::string("b/backward/") + name) =
-        m.weights.at(std::string("b/forward/") + name);
+    m.weights.set(std::string("b/backward/") + name,
+                  m.weights.at(std::string("b/forward/") + name));
   const Tensor there = predict(m, Tensor::from<float>({1, 3, 1}, {1, 2, 3}));
   const Tensor back = predict(m, Tensor::from<float>({1, 3, 1}, {3, 2, 1}));
   REQUIRE(there.dims() == Dims{1, 3, 4});
@@ -262,6 +262,18 @@ TEST_CASE("a configuration cut at any place, or with any byte changed, is refuse
       else accepts([&] { build_keras(changed, "c.json", nn::Mode::Inference); });
     }
   }
+}
+
+TEST_CASE("a model costs no initial values that nobody reads") {
+  // Making this recurrent kernel orthogonal would take 2 * 10^13 operations.
+  const std::string json =
+      R"({"class_name":"Sequential","config":{"name":"m","layers":[{"class_name":"LSTM",)"
+      R"("config":{"name":"l","units":10000,"batch_input_shape":[null,3,1]}}]}})";
+  const Model m = build_keras(json, "m.json", nn::Mode::Inference);
+  CHECK(m.weights.contains("l/recurrent_kernel"));
+  const Tensor& bias = m.weights.at("l/bias");
+  CHECK(bias.dims() == Dims{40000});
+  CHECK(bias.at(10000) == 1);
 }
 
 TEST_CASE("weights of another shape or missing are refused by name") {

@@ -122,7 +122,7 @@ Subject training_subject(const Options& o) {
   Subject s{train_step(g, spec), {}, {}};
   Feeds feeds = given_feeds(o, file, s.graph);
   s.dims = bound_dims(o, file, feeds);
-  for (const auto& [name, tensor] : file.model.weights) s.values[name] = tensor.clone();
+  for (const auto& [name, tensor] : file.model.weights.all()) s.values[name] = tensor.clone();
   s.values.merge(feeds);
   s.values.emplace(kLearningRateInput, Tensor::scalar(1e-3f));
   for (const GraphInput& in : s.graph.inputs())

@@ -105,7 +105,7 @@ void run_model(ModelFile file, Feeds feeds, const Compute& compute, const DimBin
   if (compute.backend == kReference) {
     const Graph& g = file.model.graph;
     const std::vector<Tensor> results =
-        evaluate_reference(bind_dims(g, dims), file.model.weights, feeds);
+        evaluate_reference(bind_dims(g, dims), file.model.weights.all(), feeds);
     for (size_t i = 0; i < results.size(); ++i) add(g.outputs()[i].name, results[i]);
     return answer(out);
   }

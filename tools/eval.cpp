@@ -35,7 +35,7 @@ int run(const Options& o) {
   const EncodedTexts texts{data::encode(data, labels, model.encode)};
   StepFamily steps(evaluation_step(model.file.model.graph, spec), model.signature.batch,
                    shared_options(o.compute, model.signature.length));
-  train::TensorStore store = model.file.model.weights;
+  train::TensorStore store = model.file.model.weights.all();
   const train::Metrics m = train::evaluate(texts.examples(model.text, model.signature.labels),
                                            model.batch, steps.function(), store);
   if (o.json)

@@ -82,8 +82,8 @@ Point starting_point(const Graph& g, const Model& model, const Feeds& values,
                      const std::vector<int>& wrt, Uniform& random) {
   Point out;
   for (const GraphInput& in : g.inputs()) {
-    const auto weight = model.weights.find(in.name);
-    const Tensor& t = weight != model.weights.end() ? weight->second : values.at(in.name);
+    const Tensor* weight = model.weights.find(in.name);
+    const Tensor& t = weight != nullptr ? *weight : values.at(in.name);
     out.push_back(is_float(in.type.dtype) ? converted(t, DType::f64) : converted(t, in.type.dtype));
   }
   for (const int k : wrt) {

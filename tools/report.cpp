@@ -13,7 +13,9 @@ nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& d
                                       const Target& target) {
   const Program p = compile_to_program(bind_dims(file.model.graph, all_dims(file, dims)), target);
   int64_t weights = 0, constants = 0;
-  for (const auto& [name, tensor] : file.model.weights) weights += tensor.bytes();
+  for (const GraphInput& in : file.model.graph.inputs())
+    if (in.role != InputRole::Data)
+      weights += byte_size(in.type.dtype) * element_count(in.type.shape.static_dims());
   for (const Tensor& t : p.plan.constants) constants += t.bytes();
   return {{"kernels", p.kernels.size()},
           {"arena_bytes", p.plan.arena_bytes},

@@ -75,7 +75,7 @@ void adopt_data(Setup& s, const TrainArguments& a, const data::LabelledTexts& te
 train::TensorStore make_store(const Setup& s, const Graph& step) {
   train::TensorStore store = s.checkpoint.store;
   if (!s.resumed)
-    for (const auto& [name, tensor] : s.training.weights) store[name] = tensor.clone();
+    for (const auto& [name, tensor] : s.training.weights.all()) store[name] = tensor.clone();
   for (const GraphInput& in : step.inputs())
     if (in.role != InputRole::Data)
       train::add_state(store, {in.name, in.type.dtype, in.type.shape.static_dims()});

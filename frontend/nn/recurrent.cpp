@@ -85,6 +85,7 @@ Expr Network::lstm(const Expr& x, int64_t units, const RecurrentOptions& o) {
       parameter(layer, "recurrent_kernel", {units, 4 * units}, o.recurrent_kernel, o.trainable);
   if (o.use_bias) {
     const InputRole role = o.trainable ? InputRole::Parameter : InputRole::State;
+    check_initializer(o.bias, {4 * units}, layer + "/bias");
     const auto initial = [o, units, seed = seed_](const std::string& name) {
       Tensor bias = initialize(o.bias, {4 * units}, seed, name);
       for (int64_t i = units; o.unit_forget_bias && i < 2 * units; ++i) bias.set(i, 1);
