@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/op.h"
+#include "passes/group_order.h"
 #include "passes/rebuild.h"
 
 namespace lathe {
@@ -30,6 +31,7 @@ class Fuser {
     for (uint32_t id = 0; id < count_; ++id)
       if (plan_.disposition[id] == Disposition::Grouped) place(id);
     absorb_prologues();
+    repeat_masks();
     find_outputs();
     find_order();
     for (uint32_t id = 0; id < count_; ++id)
@@ -334,6 +336,62 @@ class Fuser {
     target.core = core;
   }
 
+  // Comparisons and what is made of truth values alone.
+  bool is_mask(uint32_t id) const {
+    const auto& operands = node(id).operands;
+    return def(id).cls == OpClass::Elementwise &&
+           (node(id).types[0].dtype == DType::boolean ||
+            std::ranges::all_of(operands, [&](const Value& v) {
+              return node(v.node).types[0].dtype == DType::boolean;
+            }));
+  }
+
+  // Values in memory that a kernel of these nodes alone reads.
+  void add_sources(uint32_t id, int own, std::set<uint32_t>& out) const {
+    for (const Value& v : node(id).operands) {
+      if (plan_.group_of[v.node] == own) continue;
+      if (plan_.disposition[v.node] == Disposition::Inline) add_sources(v.node, own, out);
+      else out.insert(v.node);
+    }
+  }
+
+  int64_t bytes(uint32_t id) const { return elements(id) * byte_size(node(id).types[0].dtype); }
+
+  // Masks that several kernels read, element for element, are cheaper to compute again than to
+  // write and to read, where what they are computed from is about as large: which element of a
+  // window is the greatest, in the gradient of pooling.
+  void repeat_masks() {
+    for (int g = 0; g < std::ssize(plan_.groups); ++g) {
+      FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+      if (group.nodes.empty() ||
+          !std::ranges::all_of(group.nodes, [&](uint32_t id) { return is_mask(id); }))
+        continue;
+      std::set<int64_t> who;
+      std::set<uint32_t> sources;
+      bool ok = true;
+      int64_t written = 0;
+      for (uint32_t id : group.nodes) {
+        std::set<int64_t> here;
+        readers(id, elements(id), &here, &ok);
+        here.erase(g);
+        if (!here.empty()) written += bytes(id);
+        who.merge(here);
+        add_sources(id, g, sources);
+      }
+      int64_t read = 0;
+      for (uint32_t id : sources) read += bytes(id);
+      const auto times = std::ssize(who);
+      if (!ok || who.empty() || *who.begin() < 0 || who.contains(kOutputReader) ||
+          times * read > read + (1 + times) * written)
+        continue;
+      for (uint32_t id : group.nodes) {
+        plan_.group_of[id] = -1;
+        disposition(id) = Disposition::Inline;
+      }
+      group.nodes.clear();
+    }
+  }
+
   void find_outputs() {
     for (int g = 0; g < std::ssize(plan_.groups); ++g) {
       FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
@@ -347,72 +405,24 @@ class Fuser {
     }
   }
 
-  // Producers first. Groups that only outputs read come last: they may then write over an input
-  // that others read before.
-  void find_order() {
-    find_depth_first_order();
-    std::stable_partition(plan_.order.begin(), plan_.order.end(), [&](int64_t item) {
-      if (item < 0) return true;
-      for (const Value& v : plan_.groups[static_cast<size_t>(item)].outputs) {
-        std::set<int64_t> who;
-        bool ok = true;
-        readers(v.node, INT64_MAX, &who, &ok);
-        who.erase(item);
-        if (who != std::set<int64_t>{kOutputReader}) return true;
-      }
-      return false;
+  // Groups that only outputs read come last: they may then write over an input that others read
+  // before.
+  bool only_outputs_read(int g) const {
+    const FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+    return std::ranges::all_of(group.outputs, [&](const Value& v) {
+      std::set<int64_t> who;
+      bool ok = true;
+      readers(v.node, INT64_MAX, &who, &ok);
+      who.erase(g);
+      return who == std::set<int64_t>{kOutputReader};
     });
   }
 
-  // What must be computed before a kernel that reads v, looking through inlined nodes, but for
-  // members of `own`.
-  void add_needed(Value v, int own, std::vector<uint32_t>* out) {
-    if (plan_.group_of[v.node] == own && own >= 0) return;
-    if (plan_.disposition[v.node] != Disposition::Inline) {
-      out->push_back(v.node);
-      return;
-    }
-    for (const Value& operand : node(v.node).operands) add_needed(operand, own, out);
-  }
-
-  void find_depth_first_order() {
-    std::vector<bool> placed_group(plan_.groups.size(), false);
-    std::vector<bool> placed_node(count_, false);
-    const auto placed = [&](uint32_t id) {
-      const int g = plan_.group_of[id];
-      return g >= 0 ? placed_group[static_cast<size_t>(g)] : placed_node[id];
-    };
-    std::vector<uint32_t> stack;
-    for (uint32_t root = 0; root < count_; ++root) {
-      if (live_[root] && plan_.disposition[root] != Disposition::Inline) stack.push_back(root);
-      while (!stack.empty()) {
-        const uint32_t id = stack.back();
-        if (placed(id)) {
-          stack.pop_back();
-          continue;
-        }
-        const int g = plan_.group_of[id];
-        std::vector<uint32_t> needed;
-        const std::vector<uint32_t> alone = {id};
-        for (uint32_t member : g >= 0 ? plan_.groups[static_cast<size_t>(g)].nodes : alone)
-          for (const Value& v : node(member).operands) add_needed(v, g, &needed);
-        std::erase_if(needed, placed);
-        LATHE_ASSERT(stack.size() < 64 * static_cast<size_t>(count_) + 64, "fusion made a cycle");
-        if (!needed.empty()) {
-          stack.insert(stack.end(), needed.begin(), needed.end());
-          continue;
-        }
-        stack.pop_back();
-        if (g >= 0) {
-          placed_group[static_cast<size_t>(g)] = true;
-          plan_.order.push_back(g);
-        } else {
-          placed_node[id] = true;
-          if (plan_.disposition[id] == Disposition::Step)
-            plan_.order.push_back(~static_cast<int64_t>(id));
-        }
-      }
-    }
+  void find_order() {
+    plan_.order = order_groups(graph_, plan_, live_);
+    std::stable_partition(plan_.order.begin(), plan_.order.end(), [&](int64_t item) {
+      return item < 0 || !only_outputs_read(static_cast<int>(item));
+    });
   }
 
   const Graph& graph_;

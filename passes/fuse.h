@@ -3,8 +3,8 @@
 // Works on op classes alone. Every node is one of:
 //   External   a parameter or a large constant: memory that is there already
 //   Alias      the same bytes as its operand (reshape)
-//   Inline     recomputed wherever it is read: splat constants, iota, views, and cheap elementwise
-//              functions of those
+//   Inline     recomputed wherever it is read: splat constants, iota, views, cheap elementwise
+//              functions of those, and masks that are cheaper to compute than to read
 //   Grouped    computed by the kernel of one group
 //   Step       becomes steps that are not kernels: control flow and sorts
 #pragma once

@@ -3,6 +3,7 @@
 #include "ir/graph_verify.h"
 #include "passes/decompose.h"
 #include "passes/fold.h"
+#include "passes/fold_products.h"
 #include "passes/integer_products.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
@@ -20,6 +21,8 @@ constexpr GraphPass kGraphPasses[] = {
     {"decompose", decompose, "no backend claims a composite yet, and fusion must see inside"},
     {"integer_products", integer_products,
      "before literals are folded, which would widen bytes for good"},
+    {"fold_products", fold_products,
+     "before layouts: what it makes is a convolution, with its result's axes last"},
     {"sink_transposes", sink_transposes,
      "after decompose, which lets them out of composites; folding then permutes weights"},
     {"fold_constants", fold_constants,

@@ -36,6 +36,12 @@ Rewrite idempotent(const Site& s) {
   return s.in[0];
 }
 
+// What is not differentiated from here on.
+Rewrite stop_gradient_done(const Site& s) {
+  if (s.op != OpId::stop_gradient) return std::nullopt;
+  return s.in[0];
+}
+
 Rewrite abs_neg(const Site& s) {
   if (s.op != OpId::abs || !is(s.in[0], OpId::neg)) return std::nullopt;
   return abs(operand(s.in[0]));
@@ -138,6 +144,7 @@ Rewrite mul_zero_float(const Site& s) {
 
 constexpr Rule kRules[] = {
     {"neg-neg", "-(-x) = x", twice<OpId::neg>},
+    {"stop-gradient", "stop_gradient(x) = x, gradients having been taken", stop_gradient_done},
     {"abs-neg", "|-x| = |x|", abs_neg},
     {"not-not", "!(!x) = x", twice<OpId::logical_not>},
     {"add-zero", "x + -0.0 = x; integers: x + 0 = x", add_zero},

@@ -60,9 +60,13 @@ bool splits(const Graph& g, const Node& n) {
   return n.op == OpId::reshape && split_axes(g.type(n.operands[0]).shape, n.types[0].shape);
 }
 
+bool merges(const Graph& g, const Node& n) {
+  return n.op == OpId::reshape && split_axes(n.types[0].shape, g.type(n.operands[0]).shape);
+}
+
 bool passes_on(const Graph& g, const Node& n) {
   return op_def(n.op).cls == OpClass::Elementwise || n.op == OpId::concat || n.op == OpId::pad ||
-         n.op == OpId::slice || splits(g, n);
+         n.op == OpId::slice || splits(g, n) || merges(g, n);
 }
 
 // Nodes whose result, after what a transpose sinks past, is read by kernels that read through
@@ -114,12 +118,16 @@ class Sinker {
     const OpDef& def = op_def(n.op);
     if (n.op == OpId::transpose) return join(n, in[0]);
     if (def.cls == OpClass::Elementwise) return past_elementwise(n, in, g);
-    if (def.cls == OpClass::Reduce) return past_pooling(n, in[0], g);
+    if (def.cls == OpClass::Reduce && !is(in[0], OpId::transpose)) return past_pooling(n, in[0], g);
     if (!sinks(in[0])) return std::nullopt;
+    if (def.cls == OpClass::Reduce) return past_reduction(n, in[0], g);
+    if (n.op == OpId::windows) return past_disjoint_windows(n, in[0]);
     if (n.op == OpId::concat) return past_concat(n, in, g);
     if (n.op == OpId::pad) return past_pad(n, in, g);
     if (n.op == OpId::slice) return past_slice(n, in[0], g);
-    if (n.op == OpId::reshape) return past_split(n, in[0]);
+    if (n.op == OpId::reshape && split_axes(in[0].shape(), n.types[0].shape))
+      return past_split(n, in[0]);
+    if (n.op == OpId::reshape) return past_merge(n, in[0]);
     return std::nullopt;
   }
 
@@ -149,12 +157,21 @@ class Sinker {
   std::optional<Expr> join(const Node& n, const Expr& x) {
     const Dims& perm = std::get<PermAttrs>(n.attrs).perm;
     if (!sinks(x)) return std::nullopt;
+    return joined(x, perm);
+  }
+
+  // transpose(x, perm) of a transpose x.
+  static Expr joined(const Expr& x, const Dims& perm) {
     const Dims inner = perm_of(x);
     Dims both;
-    for (const int64_t axis : perm) both.push_back(inner[static_cast<size_t>(axis)]);
+    std::vector<Dim> dims;
+    for (const int64_t axis : perm) {
+      both.push_back(inner[static_cast<size_t>(axis)]);
+      dims.push_back(x.shape()[static_cast<int>(axis)]);
+    }
     const Expr from = operand(x);
     if (match::is_iota(both)) return from;
-    if (keeps_order(from, both)) return reshape(from, n.types[0].shape);
+    if (keeps_order(from, both)) return reshape(from, Shape(std::move(dims)));
     return transpose(from, std::move(both));
   }
 
@@ -163,18 +180,28 @@ class Sinker {
     if (is(e, OpId::transpose) && perm_of(e) == perm) return operand(e);
     if (is(e, OpId::constant)) return transpose(e, inverse(perm));
     if (!is(e, OpId::broadcast)) return std::nullopt;
-    // Axes of one element need no place among the others.
     const Expr from = operand(e);
+    const Shape shape(undone(e.shape().dims(), perm));
+    const Dims given = match::attrs<BroadcastAttrs>(e).axes;
+    if (is(from, OpId::transpose)) {  // so that one transpose more costs nothing
+      Dims order(given.size()), axes;
+      for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+      const auto place = [&](int64_t i) {
+        return perm[static_cast<size_t>(given[static_cast<size_t>(i)])];
+      };
+      std::ranges::sort(order, {}, place);
+      for (const int64_t i : order) axes.push_back(place(i));
+      return broadcast(joined(from, order), shape, std::move(axes));
+    }
+    // Axes of one element need no place among the others.
     Dims axes;
     std::vector<Dim> longer;
-    const Dims given = match::attrs<BroadcastAttrs>(e).axes;
     for (int i = 0; i < from.rank(); ++i) {
       if (from.shape()[i] == Dim(1)) continue;
       axes.push_back(perm[static_cast<size_t>(given[static_cast<size_t>(i)])]);
       longer.push_back(from.shape()[i]);
     }
     if (!std::is_sorted(axes.begin(), axes.end())) return std::nullopt;
-    const Shape shape(undone(e.shape().dims(), perm));
     return broadcast(reshape(from, Shape(std::move(longer))), shape, std::move(axes));
   }
 
@@ -233,6 +260,63 @@ class Sinker {
       }
     }
     return transpose(reshape(operand(x), Shape(split)), moved);
+  }
+
+  // Axes that are merged lie side by side in the value too.
+  static std::optional<Expr> past_merge(const Node& n, const Expr& x) {
+    const Dims perm = perm_of(x), to = n.types[0].shape.static_dims();
+    const auto first = split_axes(n.types[0].shape, x.shape());
+    if (!first) return std::nullopt;
+    for (size_t axis = 0; axis < to.size(); ++axis)
+      for (size_t i = (*first)[axis] + 1; i < (*first)[axis + 1]; ++i)
+        if (perm[i] != perm[i - 1] + 1) return std::nullopt;
+    Dims order(to.size()), merged;  // of the new axes, as they lie in the value
+    for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+    std::ranges::sort(order, {},
+                      [&](int64_t axis) { return perm[(*first)[static_cast<size_t>(axis)]]; });
+    for (const int64_t axis : order) merged.push_back(to[static_cast<size_t>(axis)]);
+    return transpose(reshape(operand(x), Shape(merged)), inverse(order));
+  }
+
+  // Windows that neither overlap nor leave gaps are a reshape that splits axes: with the taps of an
+  // axis beside it, in the value's order. Windows of one tap are read through as they are.
+  static std::optional<Expr> past_disjoint_windows(const Node& n, const Expr& x) {
+    const auto& a = std::get<WindowAttrs>(n.attrs);
+    const auto taps = std::ssize(a.kernel), lead = x.rank() - taps;
+    const bool split_any = std::ranges::any_of(a.kernel, [](int64_t k) { return k > 1; });
+    if (!split_any || !x.shape().is_static() || !match::is_zero(a.low) || !match::is_zero(a.high))
+      return std::nullopt;
+    const Dims perm = perm_of(x), windows = n.types[0].shape.static_dims();
+    Dims split, moved(windows.size());
+    for (const int64_t axis : inverse(perm)) {
+      const auto i = static_cast<size_t>(axis), w = static_cast<size_t>(axis - lead);
+      moved[i] = std::ssize(split);
+      split.push_back(windows[i]);
+      if (axis < lead) continue;
+      const bool disjoint = a.stride[w] == a.kernel[w] && (a.dilation[w] == 1 || a.kernel[w] == 1);
+      if (!disjoint || !(x.shape()[static_cast<int>(axis)] == Dim(windows[i] * a.kernel[w])))
+        return std::nullopt;
+      moved[i + static_cast<size_t>(taps)] = std::ssize(split);
+      split.push_back(a.kernel[w]);
+    }
+    return transpose(reshape(operand(x), Shape(split)), moved);
+  }
+
+  // reduce(transpose(x, p), axes) = transpose(reduce(x, p[axes]), the order of what is left).
+  std::optional<Expr> past_reduction(const Node& n, const Expr& x, Graph& g) {
+    const auto* a = std::get_if<AxesAttrs>(&n.attrs);
+    if (!a) return std::nullopt;
+    const Dims perm = perm_of(x);
+    Dims reduced, kept, order;
+    for (const int64_t axis : a->axes) reduced.push_back(perm[static_cast<size_t>(axis)]);
+    std::ranges::sort(reduced);
+    for (int64_t axis = 0; axis < x.rank(); ++axis)
+      if (std::ranges::find(reduced, axis) == reduced.end()) kept.push_back(axis);
+    for (int64_t axis = 0; axis < x.rank(); ++axis) {
+      const auto at = std::ranges::find(kept, perm[static_cast<size_t>(axis)]);
+      if (at != kept.end()) order.push_back(at - kept.begin());
+    }
+    return sunk(g, n, {operand(x).value}, AxesAttrs{reduced}, order);
   }
 
   // reduce(windows(transpose(x, p)), taps) = transpose(reduce(windows in x's order, taps), p).

@@ -245,6 +245,8 @@ TEST_CASE("inspect and compile show each stage") {
     CHECK(c.status == 0);
     CHECK_FALSE(c.out.empty());
   }
+  check_names(lathe_cli({"inspect", p.model, "--train", "--optimizer", "sgd"}).out,
+              {"learning_rate", "loss", "updates"});
   const Captured drawn =
       lathe_cli({"inspect", p.model, "--stage", "kernels", "--format", "dot", "--dim", "length=5"});
   CHECK(drawn.status == 1);

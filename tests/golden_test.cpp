@@ -12,11 +12,13 @@
 #include <fstream>
 #include <string>
 
+#include "ir/eval.h"
 #include "ir/graph_text.h"
 #include "ir/graph_verify.h"
 #include "passes/pipeline.h"
 #include "passes/rebuild.h"
 #include "tests/support/paths.h"
+#include "tests/support/random.h"
 
 namespace lathe {
 namespace {
@@ -45,6 +47,31 @@ const GraphPass* find_pass(const std::string& name) {
   return found == graph_passes().end() ? nullptr : &*found;
 }
 
+// Both give the same values of the same random inputs, in double but for literals that folding
+// rounds.
+void check_values(const Graph& before, const Graph& after) {
+  Random random(5);
+  std::vector<EvalTensor> inputs;
+  DimBinding dims;
+  for (const std::string& symbol : free_symbols(before)) dims[symbol] = 4;
+  const Graph bound = bind_dims(before, dims);
+  for (const GraphInput& in : bound.inputs()) {
+    Tensor t = Tensor::empty(in.type.dtype, in.type.shape.static_dims());
+    const bool whole = !is_float(t.dtype());
+    for (int64_t i = 0; i < t.size(); ++i)
+      t.set(i, whole ? static_cast<double>(random.below(2)) : random.uniform(-1, 1));
+    inputs.emplace_back(t);
+  }
+  const auto expected = evaluate(bound, inputs), actual = evaluate(bind_dims(after, dims), inputs);
+  REQUIRE(actual.size() == expected.size());
+  for (size_t k = 0; k < actual.size(); ++k) {
+    CHECK(actual[k].i == expected[k].i);
+    REQUIRE(actual[k].f.size() == expected[k].f.size());
+    for (size_t i = 0; i < actual[k].f.size(); ++i)
+      CHECK(actual[k].f[i] == doctest::Approx(expected[k].f[i]).epsilon(1e-6));
+  }
+}
+
 void check_golden(const fs::path& path) {
   const std::string text = read(path);
   const GraphPass* pass = find_pass(path.parent_path().filename());
@@ -53,6 +80,7 @@ void check_golden(const fs::path& path) {
   const Graph after = pass->run(before);
   const Result<bool> verified = verify_graph(after);
   CHECK_MESSAGE(verified, verified.error());
+  check_values(before, after);
   const std::string actual = print_graph(after);
   if (text.find(kUnchanged) != std::string::npos) {
     CHECK(actual == print_graph(Rebuilder::run(before)));

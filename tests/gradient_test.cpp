@@ -115,4 +115,13 @@ TEST_CASE("gradients of orders 1 and 2 agree with differences for every row") {
   CHECK(checked > 0);
 }
 
+TEST_CASE("stop_gradient is a constant to the gradient") {
+  Graph g;
+  const Expr x = input(g, "x", {DType::f32, Shape{3}});
+  g.add_output("loss", reduce_sum(x * stop_gradient(x), {0}).value);
+  const Graph d = gradient_graph(g, 0, {0});
+  CHECK(evaluate(d, Point{EvalTensor(Tensor::from<float>({3}, {1, -2, 3}))})[1].f ==
+        std::vector<double>{1, -2, 3});
+}
+
 }  // namespace lathe

@@ -10,6 +10,7 @@
 #include "frontend/losses.h"
 #include "frontend/optimizers.h"
 #include "ir/eval.h"
+#include "passes/autodiff.h"
 #include "passes/rebuild.h"
 #include "passes/train_step.h"
 #include "tests/support/expect_error.h"
@@ -259,6 +260,14 @@ TEST_CASE("initialisers have the moments they promise and depend on seed and nam
   CHECK(identical(he, initialize(init::he_normal(), {200, 100}, 1, "h")));
   CHECK_FALSE(identical(he, initialize(init::he_normal(), {200, 100}, 2, "h")));
   CHECK_FALSE(identical(he, initialize(init::he_normal(), {200, 100}, 1, "i")));
+}
+
+TEST_CASE("the gradient of softmax has no part for the maximum") {
+  Graph g;
+  const Expr p = nn::softmax(input(g, "z", {DType::f32, Shape{2, 5}}), 1);
+  g.add_output("loss", reduce_sum(p * p, {0, 1}).value);
+  const Graph gradient = gradient_graph(g, 0, {0});
+  for (const Node& n : gradient.nodes()) CHECK(n.op != OpId::eq);
 }
 
 TEST_CASE("activations have Keras' values") {

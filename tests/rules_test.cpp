@@ -33,6 +33,8 @@ constexpr std::string_view kWide = "%2 = broadcast %1 {shape=[n,m], axes=[]} : f
 const Pattern kPatterns[] = {
     {"neg-neg", "%0 = neg %x : f32[n,m] %1 = neg %0 : f32[n,m] return %1"},
     {"neg-neg", "%0 = neg %i : i32[n,m] %1 = neg %0 : i32[n,m] return %1"},
+    {"stop-gradient", "%0 = stop_gradient %x : f32[n,m] %1 = add %0, %y : f32[n,m] return %1"},
+    {"stop-gradient", "%0 = stop_gradient %b : bool[n,m] return %0"},
     {"abs-neg", "%0 = neg %x : f32[n,m] %1 = abs %0 : f32[n,m] return %1, %0"},
     {"not-not", "%0 = logical_not %b : bool[n,m] %1 = logical_not %0 : bool[n,m] return %1"},
     {"add-zero",

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "frontend/onnx/reader.h"
-#include "frontend/optimizers.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
 #include "tools/classifier.h"
@@ -15,6 +14,7 @@
 #include "tools/feeds.h"
 #include "tools/onnx_file.h"
 #include "tools/profile.h"
+#include "tools/training_graph.h"
 #include "tools/work.h"
 
 namespace lathe::tools {
@@ -27,7 +27,8 @@ constexpr size_t kLosses = 5;  // reported of a training
 constexpr uint64_t kSeed = 1;
 
 struct Options {
-  std::string model, weights, loss, optimizer = "adam";
+  std::string model, weights;
+  TrainingChoice training;
   std::vector<std::string> inputs, dims;
   DimBinding given;  // what `dims` say; of an ONNX model also what the inputs say
   double min_time = 1;
@@ -106,20 +107,7 @@ Subject inference_subject(const Options& o) {
 
 Subject training_subject(const Options& o) {
   const ModelFile file = load(o, nn::Mode::Training);
-  const Graph& g = file.model.graph;
-  if (g.outputs().empty()) fail("{}: the model has no output to train on", o.model);
-  const TensorType& answer = g.type(g.outputs()[0].value);
-  const bool binary = answer.rank() == 2 && answer.shape[1] == Dim(1);
-  const std::string loss = !o.loss.empty() ? o.loss
-                           : binary        ? "binary_crossentropy"
-                                           : "sparse_categorical_crossentropy";
-  const Objective objective = find_objective(loss);
-  TrainingSpec spec;
-  spec.loss = objective.loss;
-  spec.accuracy = objective.accuracy;
-  spec.target = objective.target(answer);
-  spec.optimizer = find_optimizer(o.optimizer);
-  Subject s{train_step(g, spec), {}, {}};
+  Subject s{training_graph(file, o.training), {}, {}};
   Feeds feeds = given_feeds(o, file, s.graph);
   s.dims = bound_dims(o, file, feeds);
   for (const auto& [name, tensor] : file.model.weights.all()) s.values[name] = tensor.clone();
@@ -286,11 +274,7 @@ Action setup(OptionList& options) {
       .in_range(0.0, 3600.0)
       .show_default();
   options.flag("--train", o->train, "One step of training instead of one evaluation");
-  options.add("--loss", o->loss, "With --train (default: what suits the output)")
-      .one_of(objective_names());
-  options.add("--optimizer", o->optimizer, "With --train")
-      .one_of(optimizer_names(), Case::Ignored)
-      .show_default();
+  add_training_options(options, o->training);
   add_compute_options(options, o->compute);
   add_limit_options(options, o->limits);
   options.flag("--profile", o->profile,

@@ -6,6 +6,7 @@
 #include "tools/onnx_file.h"
 #include "tools/report.h"
 #include "tools/stages.h"
+#include "tools/training_graph.h"
 
 namespace lathe::tools {
 namespace {
@@ -13,24 +14,31 @@ namespace {
 struct Options {
   std::string model, inputs, stage = "graph", format = "text";
   std::vector<std::string> dims;
-  bool json = false;
+  bool train = false, json = false;
+  TrainingChoice training;
   onnx::LoadLimits limits;
 };
+
+ModelFile load(const Options& o, const DimBinding& dims) {
+  const nn::Mode mode = o.train ? nn::Mode::Training : nn::Mode::Inference;
+  ModelFile file = load_model(o.model, mode, 0, dims, o.limits);
+  if (o.train) file.model.graph = training_graph(file, o.training);
+  return file;
+}
 
 int run(const Options& o) {
   const DimBinding dims = parse_dims(o.dims);
   const Target target = detect_cpu().target;
-  if (!o.inputs.empty() && !(o.json && is_onnx(o.model)))
-    throw UsageError("--inputs goes with --json of an ONNX model");
+  const bool session = is_onnx(o.model) && !o.train;  // what may be more than one graph
+  if (!o.inputs.empty() && !(o.json && session))
+    throw UsageError("--inputs goes with --json of an ONNX model, without --train");
   if (!o.json) {
-    std::cout << show_stage(load_model(o.model, nn::Mode::Inference, 0, dims, o.limits), dims,
-                            o.stage, o.format, target);
+    std::cout << show_stage(load(o, dims), dims, o.stage, o.format, target);
     return kDone;
   }
   if (o.stage != "program") throw UsageError("--json goes with --stage program");
-  const nlohmann::ordered_json json = is_onnx(o.model)
-                                          ? session_report(o.model, dims, o.inputs, o.limits)
-                                          : program_report(load_model(o.model), dims, target);
+  const nlohmann::ordered_json json = session ? session_report(o.model, dims, o.inputs, o.limits)
+                                              : program_report(load(o, dims), dims, target);
   std::cout << json.dump() << "\n";
   return kDone;
 }
@@ -44,6 +52,8 @@ Action setup(OptionList& options) {
   options.add("--format", o->format, "svg needs Graphviz")
       .one_of({"text", "dot", "svg"})
       .show_default();
+  options.flag("--train", o->train, "The step of a training instead of an evaluation");
+  add_training_options(options, o->training);
   options.add("--dim", o->dims, "A value for a free dimension").called("NAME=N").one_value_each();
   add_limit_options(options, o->limits);
   options.flag("--json", o->json,

@@ -34,8 +34,11 @@ Expr negative_part(const Expr& x) { return select(not_positive(x), x, full_like(
 // x Phi(x). In f32 the error is below 1.5e-7, of large results relative to them.
 Expr gelu(const Expr& x) { return x * 0.5 * (erf(x * (std::numbers::sqrt2 / 2)) + 1.0); }
 
-// x - max along the axis: what both softmax forms exponentiate.
-Expr shifted(const Expr& x, int64_t axis) { return x - keep_axes(reduce_max(x, {axis}), {axis}); }
+// x - max along the axis: what both softmax forms exponentiate. Whatever is subtracted, the result
+// is the same, so the maximum has no part in the gradient.
+Expr shifted(const Expr& x, int64_t axis) {
+  return x - keep_axes(stop_gradient(reduce_max(x, {axis})), {axis});
+}
 
 }  // namespace
 

@@ -134,7 +134,7 @@ Expr masked_softmax(const Expr& scores, const Expr& bias) {
   if (!bias.defined()) return softmax_over(scores, last);
   const Expr most = keep_axes(reduce_max(bias, {bias.rank() - 1}), {bias.rank() - 1});
   const Expr hidden = eq(most, -kInfinity);
-  const Expr top = keep_axes(reduce_max(scores, last), last);
+  const Expr top = keep_axes(stop_gradient(reduce_max(scores, last)), last);
   const Expr e = exp(scores - select(hidden, full_like(top, 0), top));
   const Expr sum = keep_axes(reduce_sum(e, last), last);
   return e / select(hidden, full_like(sum, 1), sum);

@@ -121,6 +121,13 @@ LATHE_OP(trunc, {.name = "trunc",
                  .lower = lower_unary<Scalar::Trunc>,
                  .vjp = zero_vjp});
 
+LATHE_OP(stop_gradient, {.name = "stop_gradient",
+                         .infer = infer_same<Takes::Any>,
+                         .eval = eval_unary<Takes::Any, [](auto x) { return x; }>,
+                         .lower = [](Lowering& l, const Node& n, int,
+                                     const Index& at) { return l.pull(n.operands[0], at); },
+                         .vjp = zero_vjp});
+
 LATHE_OP(sqrt, {.name = "sqrt",
                 .infer = infer_same<Takes::Float>,
                 .eval = eval_unary<Takes::Float, [](double x) { return std::sqrt(x); }>,

@@ -180,6 +180,11 @@ void add_unary_rows(Cases& cases) {
                        },
                        .domains = {{-128, 127}},
                        .differentiable = false});
+  cases.push_back(
+      {.op = OpId::stop_gradient,
+       .name = "stop_gradient/f32",
+       .build = [](Graph& g, const Dim& n) -> Outputs { return {stop_gradient(in(g, {n, kRow}))}; },
+       .differentiable = false});
   cases.push_back({.op = OpId::logical_not,
                    .name = "logical_not/bool",
                    .build = [](Graph& g, const Dim& n) -> Outputs {
