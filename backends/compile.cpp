@@ -1,5 +1,8 @@
 #include "backends/compile.h"
 
+#include <exception>
+#include <mutex>
+
 #include "backends/tiered.h"
 #include "passes/integer_products.h"
 #include "passes/pipeline.h"
@@ -18,10 +21,34 @@ CompileOptions compile_options() {
   return o;
 }
 
+namespace {
+
+// A pass's work on the threads of a pool, whose chunks must not throw.
+ParallelFor parallel_on(std::shared_ptr<ThreadPool> pool) {
+  return [pool = std::move(pool)](int64_t n, const std::function<void(int64_t)>& body) {
+    std::mutex mutex;
+    std::exception_ptr error;
+    pool->parallel_for(n, [&](int64_t i, int) {
+      try {
+        body(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        error = std::current_exception();
+      }
+    });
+    if (error) std::rethrow_exception(error);
+  };
+}
+
+}  // namespace
+
 Program compile_program(const Graph& g, const CompileOptions& options) {
   Graph bound = bind_dims(g, options.dims);
   if (options.numerics == Numerics::Fast) bound = quantised_float_products(simplify(bound));
-  return compile_to_program(bound, options.target);
+  return compile_to_program(
+      bound, options.target, {},
+      parallel_on(options.pool ? options.pool
+                               : std::make_shared<ThreadPool>(thread_count(options.threads))));
 }
 
 std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,

@@ -8,7 +8,7 @@ namespace {
 // Literals beyond kSmallTensor are compared by address: mapped weights are never read here.
 bool same(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.dims() != b.dims()) return false;
-  return a.raw() == b.raw() || (a.size() <= kSmallTensor && identical(a, b));
+  return a.stored() == b.stored() || (a.size() <= kSmallTensor && identical(a, b));
 }
 bool same(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 template <class T>
@@ -36,8 +36,8 @@ struct FieldHash {
   void add(const Tensor& v) {
     add(v.dtype());
     add(v.dims());
-    if (v.size() <= kSmallTensor) h.bytes(v.raw(), static_cast<size_t>(v.bytes()));
-    else h.add(reinterpret_cast<uintptr_t>(v.raw()));
+    if (v.size() <= kSmallTensor) h.bytes(v.stored(), static_cast<size_t>(v.bytes()));
+    else h.add(reinterpret_cast<uintptr_t>(v.stored()));
   }
 };
 

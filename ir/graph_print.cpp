@@ -16,7 +16,7 @@ bool is_word(std::string_view s) {
 
 std::string bytes_text(const Tensor& t) {
   constexpr char digits[] = "0123456789abcdef";
-  const auto* bytes = static_cast<const unsigned char*>(t.raw());
+  const auto* bytes = reinterpret_cast<const unsigned char*>(t.stored());
   std::string out;
   out.reserve(static_cast<size_t>(2 * t.bytes()));
   for (int64_t i = 0; i < t.bytes(); ++i) {

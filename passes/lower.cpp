@@ -102,7 +102,7 @@ class ProgramBuilder {
     return {new_buffer(BufferKind::Arena, 0, bytes_of(type), name), 0, {}};
   }
   BufferRef constant_buffer(const Tensor& t) {
-    const auto [found, fresh] = constant_ids_.emplace(std::pair(t.raw(), t.bytes()), -1);
+    const auto [found, fresh] = constant_ids_.emplace(std::pair(t.stored(), t.bytes()), -1);
     if (fresh) {
       const int index = static_cast<int>(program_.plan.constants.size());
       program_.plan.constants.push_back(t);

@@ -276,8 +276,9 @@ class Packer {
     for (size_t i = 0; i < p.kernels.size(); ++i) found_[i] = find(p.kernels[i], p.schedules[i]);
   }
 
-  bool run() {
+  bool run(const ParallelFor& parallel) {
     visit(p_.plan.steps);
+    parallel(std::ssize(work_), [&](int64_t i) { lay_out(work_[static_cast<size_t>(i)]); });
     p_.plan.kernels = static_cast<int>(p_.kernels.size());
     return changed_;
   }
@@ -329,25 +330,37 @@ class Packer {
 
   Step call(Step s, const Factor& f, Packed part) {
     BufferRef& factor = s.args[static_cast<size_t>(f.operand)];
-    factor.buffer = packed(factor.buffer, part);
+    const Operand& operand = part.kernel.operands[static_cast<size_t>(f.operand)];
+    factor.buffer = packed(factor.buffer, part, operand.size * byte_size(operand.dtype));
     s.kernel = intern(std::move(part.kernel));
     return s;
   }
 
-  int packed(int literal, const Packed& part) {
+  int packed(int literal, const Packed& part, int64_t bytes) {
     const auto [found, fresh] = literals_.emplace(
         std::tuple(literal, part.dims, part.strides, part.offset, part.group), -1);
     if (!fresh) return found->second;
     Plan& plan = p_.plan;
     const Buffer from = plan.buffers[static_cast<size_t>(literal)];
-    const Tensor& t = plan.constants[static_cast<size_t>(from.index)];
-    Tensor panels =
-        with_pitch(interleaved(gather_strided(t, part.dims, part.strides, part.offset), part.group),
-                   part.pitch);
     const auto index = static_cast<int>(plan.constants.size());
-    plan.buffers.push_back({from.name, BufferKind::Constant, index, panels.bytes(), 0});
-    plan.constants.push_back(std::move(panels));
+    plan.buffers.push_back({from.name, BufferKind::Constant, index, bytes, 0});
+    plan.constants.emplace_back();
+    work_.push_back({from.index, index, part});
     return found->second = static_cast<int>(plan.buffers.size()) - 1;
+  }
+
+  // A literal to be laid out as `part` says, and where it is to go among the constants.
+  struct Work {
+    int from, to;
+    Packed part;
+  };
+
+  void lay_out(const Work& w) {
+    const Packed& part = w.part;
+    Tensor panels = gather_strided(p_.plan.constants[static_cast<size_t>(w.from)], part.dims,
+                                   part.strides, part.offset);
+    p_.plan.constants[static_cast<size_t>(w.to)] =
+        with_pitch(interleaved(std::move(panels), part.group), part.pitch);
   }
 
   int intern(Kernel k) {
@@ -365,13 +378,14 @@ class Packer {
   std::vector<std::optional<Factor>> found_;  // by kernel of the beginning
   std::map<std::string, int> by_text_;
   std::map<std::tuple<int, Dims, Dims, int64_t, int64_t>, int> literals_;
+  std::vector<Work> work_;
   bool changed_ = false;
 };
 
 }  // namespace
 
-void pack_constants(Program& p, const Target& target) {
-  if (Packer(p, target).run()) drop_unused(p);
+void pack_constants(Program& p, const Target& target, const ParallelFor& parallel) {
+  if (Packer(p, target).run(parallel)) drop_unused(p);
 }
 
 }  // namespace lathe

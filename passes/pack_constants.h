@@ -1,6 +1,7 @@
 // Constant factors of products, in the order in which kernels read them.
 #pragma once
 
+#include "ir/base/parallel.h"
 #include "ir/base/target.h"
 #include "ir/program.h"
 
@@ -11,6 +12,6 @@ namespace lathe {
 // their own, which is why one call may become two. Bytes that are summed in 32 bits are interleaved
 // as the target's instructions take them (ir/byte_product.h). Order of additions and bits stay;
 // literals that nothing reads any more go.
-void pack_constants(Program& p, const Target& target);
+void pack_constants(Program& p, const Target& target, const ParallelFor& parallel = serial_for);
 
 }  // namespace lathe

@@ -43,10 +43,17 @@ constexpr KernelPass kKernelPasses[] = {
     {"expand_math", expand_math, "last: the others need not walk through polynomials"},
 };
 
+// A pass that has nothing to do for threads.
+template <void (*pass)(Program&, const Target&)>
+void alone(Program& p, const Target& target, const ParallelFor&) {
+  pass(p, target);
+}
+
 constexpr ProgramPass kProgramPasses[] = {
     {"pack_constants", pack_constants, "first: a product may become two, each with a step"},
-    {"write_updates_in_place", write_updates_in_place, "frees temporaries before they are placed"},
-    {"plan_memory", plan_memory, "last: needs the final steps"},
+    {"write_updates_in_place", alone<write_updates_in_place>,
+     "frees temporaries before they are placed"},
+    {"plan_memory", alone<plan_memory>, "last: needs the final steps"},
 };
 
 }  // namespace
@@ -70,9 +77,10 @@ Graph optimize(const Graph& g, const PassObserver& observer, bool verify) {
   return current;
 }
 
-Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer) {
+Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer,
+                           const ParallelFor& parallel) {
   Program program = lower(optimize(g, observer), target);
-  for (const ProgramPass& pass : kProgramPasses) pass.run(program, target);
+  for (const ProgramPass& pass : kProgramPasses) pass.run(program, target, parallel);
   return program;
 }
 

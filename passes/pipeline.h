@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "ir/base/parallel.h"
 #include "ir/base/target.h"
 #include "ir/graph.h"
 #include "ir/program.h"
@@ -23,7 +24,7 @@ struct KernelPass {
 };
 struct ProgramPass {
   std::string_view name;
-  void (*run)(Program&, const Target&);
+  void (*run)(Program&, const Target&, const ParallelFor&);
   std::string_view why_here;
 };
 
@@ -44,6 +45,7 @@ inline constexpr bool kVerifyPasses = true;
 // A static graph through all graph passes.
 Graph optimize(const Graph& g, const PassObserver& observer = {}, bool verify = kVerifyPasses);
 // The same, lowered, with memory planned.
-Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer = {});
+Program compile_to_program(const Graph& g, const Target& target, const PassObserver& observer = {},
+                           const ParallelFor& parallel = serial_for);
 
 }  // namespace lathe

@@ -17,7 +17,7 @@ uint64_t sample(const Tensor& t) {
   const int64_t words = t.bytes() / 8, step = std::max<int64_t>(words / kSamples, 1);
   for (int64_t i = 0; i < words; i += step) {
     uint64_t word = 0;
-    std::memcpy(&word, static_cast<const std::byte*>(t.raw()) + 8 * i, sizeof word);
+    std::memcpy(&word, t.stored() + 8 * i, sizeof word);
     h.add(word);
   }
   return h.value();

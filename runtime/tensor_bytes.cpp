@@ -28,13 +28,9 @@ Tensor tensor_over(DType dtype, const Dims& dims, std::span<const std::byte> byt
                    std::shared_ptr<const void> owner, const std::string& place) {
   LATHE_ASSERT(static_cast<int64_t>(bytes.size()) == element_count(dims) * byte_size(dtype));
   if (dtype == DType::boolean) check_bools(bytes, place);
-  const auto address = reinterpret_cast<uintptr_t>(bytes.data());
-  const bool aligned = address % static_cast<uintptr_t>(byte_size(dtype)) == 0;
   // An empty range may have no address at all, and a defined tensor has one.
-  if (aligned && !bytes.empty()) return Tensor::view(dtype, dims, bytes.data(), std::move(owner));
-  Tensor copy = Tensor::empty(dtype, dims);
-  if (!bytes.empty()) std::memcpy(copy.mutable_raw(), bytes.data(), bytes.size());
-  return copy;
+  if (bytes.empty()) return Tensor::empty(dtype, dims);
+  return Tensor::view(dtype, dims, bytes.data(), std::move(owner));
 }
 
 }  // namespace lathe

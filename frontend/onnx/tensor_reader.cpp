@@ -157,15 +157,12 @@ Tensor numbers_of(const Proto& p, ElemType elem, const Storage& s, const std::st
     for (int64_t i = 0; i < count; ++i) t.set(i, stored_value(elem, s.bytes, i));
     return t;
   }
-  const bool aligned =
-      reinterpret_cast<uintptr_t>(s.bytes.data()) % static_cast<uintptr_t>(byte_size(type)) == 0;
-  if (aligned && type != DType::boolean && count > 0)
+  if (type != DType::boolean && count > 0)
     return Tensor::view(type, p.dims, s.bytes.data(), s.owner);
   Tensor t = Tensor::empty(type, p.dims);
   if (type == DType::boolean)
     for (int64_t i = 0; i < count; ++i)
       t.set_int(i, s.bytes[static_cast<size_t>(i)] != std::byte{0} ? 1 : 0);
-  else if (count > 0) std::memcpy(t.mutable_raw(), s.bytes.data(), s.bytes.size());
   return t;
 }
 

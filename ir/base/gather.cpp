@@ -1,6 +1,7 @@
 #include "ir/base/gather.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace lathe {
@@ -14,10 +15,22 @@ struct Axis {
   int64_t extent, from, to;  // steps
 };
 
+// Elements at any address.
 template <class T>
-void gather(const T* from, T* to, const Axis* axis, const Axis* end) {
+struct Source {
+  const std::byte* bytes;
+  Source operator+(int64_t i) const { return {bytes + i * static_cast<int64_t>(sizeof(T))}; }
+  T operator[](int64_t i) const {
+    T v;
+    std::memcpy(&v, bytes + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
+    return v;
+  }
+};
+
+template <class T>
+void gather(Source<T> from, T* to, const Axis* axis, const Axis* end) {
   if (axis == end) {
-    *to = *from;
+    *to = from[0];
     return;
   }
   const Axis a = *axis;
@@ -31,7 +44,7 @@ void gather(const T* from, T* to, const Axis* axis, const Axis* end) {
 // the cache, for every step of an axis that is nearer in the source than the last one. The nearest
 // long one of these is therefore walked in blocks, outside of the others.
 template <class T>
-void gather_blocked(const T* from, T* to, std::vector<Axis> axes) {
+void gather_blocked(Source<T> from, T* to, std::vector<Axis> axes) {
   if (axes.empty()) return gather(from, to, axes.data(), axes.data());
   const auto far = [&](const Axis& a) { return a.from > axes.back().from; };
   const auto first = std::ranges::find_if_not(axes, far);
@@ -68,7 +81,7 @@ Tensor gather_strided(const Tensor& t, Dims dims, const Dims& strides, int64_t o
   for (size_t i = 0; i < strides.size(); ++i)
     axes.push_back({out.dims()[i], strides[i], to_strides[i]});
   const auto copy = [&]<class T>(T* to) {
-    gather_blocked(static_cast<const T*>(t.raw()) + offset, to, axes);
+    gather_blocked(Source<T>{t.stored()} + offset, to, axes);
   };
   switch (byte_size(t.dtype())) {
     case 1: copy(static_cast<uint8_t*>(out.mutable_raw())); break;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <type_traits>
 
 #include "ir/base/memory.h"
@@ -50,6 +51,16 @@ T from_double(double value) {
 
 }  // namespace
 
+struct Tensor::Misplaced {
+  std::once_flag once;
+  Tensor copy;
+};
+
+const void* Tensor::aligned() const {
+  std::call_once(misplaced_->once, [&] { misplaced_->copy = clone(); });
+  return misplaced_->copy.data_;
+}
+
 Tensor Tensor::empty(DType dtype, Dims dims) {
   Tensor t;
   t.dtype_ = dtype;
@@ -76,6 +87,8 @@ Tensor Tensor::view(DType dtype, Dims dims, const void* data, std::shared_ptr<co
   t.dims_ = std::move(dims);
   t.data_ = data;
   t.owner_ = std::move(owner);
+  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(byte_size(dtype)) != 0)
+    t.misplaced_ = std::make_shared<Misplaced>();
   return t;
 }
 
@@ -91,7 +104,7 @@ void* Tensor::mutable_raw() {
 }
 
 double Tensor::at(int64_t i) const {
-  return visit_dtype(dtype_, [&]<class T>() { return load_double<T>(data_, i); });
+  return visit_dtype(dtype_, [&]<class T>() { return load_double<T>(raw(), i); });
 }
 
 void Tensor::set(int64_t i, double value) {
@@ -103,7 +116,7 @@ int64_t Tensor::int_at(int64_t i) const {
   LATHE_ASSERT(!is_float(dtype_));
   return visit_dtype(dtype_, [&]<class T>() -> int64_t {
     if constexpr (std::is_integral_v<T>)
-      return static_cast<int64_t>(static_cast<const T*>(data_)[i]);
+      return static_cast<int64_t>(static_cast<const T*>(raw())[i]);
     else return 0;
   });
 }
@@ -136,7 +149,7 @@ std::string Tensor::type_text() const {
 
 bool is_splat(const Tensor& t) {
   if (t.size() == 0 || t.size() > kSmallTensor) return false;
-  const auto* bytes = static_cast<const char*>(t.raw());
+  const std::byte* bytes = t.stored();
   const auto width = static_cast<size_t>(byte_size(t.dtype()));
   // Every element equals its left neighbour.
   return std::memcmp(bytes, bytes + width, static_cast<size_t>(t.bytes()) - width) == 0;
@@ -144,7 +157,8 @@ bool is_splat(const Tensor& t) {
 
 bool identical(const Tensor& a, const Tensor& b) {
   return a.dtype() == b.dtype() && a.dims() == b.dims() &&
-         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0);
+         (a.bytes() == 0 ||
+          std::memcmp(a.stored(), b.stored(), static_cast<size_t>(a.bytes())) == 0);
 }
 
 }  // namespace lathe

@@ -1,8 +1,9 @@
 // A dense row-major tensor value: element type, static dims, and shared bytes.
 //
 // Copying a Tensor shares its bytes. Bytes may belong to the heap or to a mapped file; the owner
-// keeps them alive. Alignment is 64 bytes for what `Tensor::empty` allocates, and whatever the file
-// gives otherwise.
+// keeps them alive. Alignment is 64 bytes for what `Tensor::empty` allocates. In a file elements
+// may lie at any address; whoever asks for them as elements gets them from an aligned copy, made
+// once.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +43,7 @@ class Tensor {
   // Uninitialised and zeroed storage of our own. Out of memory is a user error naming the shape.
   static Tensor empty(DType dtype, Dims dims);
   static Tensor zeros(DType dtype, Dims dims);
-  // Borrows `data`, kept alive by `owner` (which may be null for static data).
+  // Borrows `data`, at any address, kept alive by `owner` (which may be null for static data).
   static Tensor view(DType dtype, Dims dims, const void* data, std::shared_ptr<const void> owner);
 
   template <class T>
@@ -67,14 +68,17 @@ class Tensor {
   int64_t size() const { return size_; }  // elements
   int64_t bytes() const { return size_ * byte_size(dtype_); }
 
-  const void* raw() const { return data_; }
+  // At a multiple of the element's size.
+  const void* raw() const { return misplaced_ ? aligned() : data_; }
+  // Where the bytes lie, at any address.
+  const std::byte* stored() const { return static_cast<const std::byte*>(data_); }
   // Precondition: storage of our own, not a view of a read-only mapping.
   void* mutable_raw();
 
   template <class T>
   const T* data() const {
     LATHE_ASSERT(DTypeOf<T>::value == dtype_, "tensor holds {}", name(dtype_));
-    return static_cast<const T*>(data_);
+    return static_cast<const T*>(raw());
   }
   template <class T>
   T* mutable_data() {
@@ -101,12 +105,16 @@ class Tensor {
   std::string type_text() const;  // "f32[2,3]"
 
  private:
+  struct Misplaced;  // a copy of bytes that lie at an address that is none of the type's
+  const void* aligned() const;
+
   DType dtype_ = DType::f32;
   Dims dims_;
   int64_t size_ = 0;
   const void* data_ = nullptr;
   bool writable_ = false;
   std::shared_ptr<const void> owner_;
+  std::shared_ptr<Misplaced> misplaced_;
 };
 
 // True for 1 to kSmallTensor elements that all have the same bits. Larger tensors are not read.
