@@ -1,12 +1,11 @@
 #include "backends/llvm_module.h"
 
-#include <dlfcn.h>
 #include <sys/stat.h>
 
-#include <filesystem>
 #include <mutex>
 
 #include "backends/llvm_table.h"
+#include "runtime/module.h"
 #include "runtime/options.h"
 
 namespace lathe {
@@ -17,50 +16,25 @@ struct LlvmLoader {
 
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* kFile = "liblathe_llvm.so";
-
-// Where the module may be, in order.
-std::vector<fs::path> candidates(const std::string& module_path) {
-  if (!options().llvm_module.empty()) return {options().llvm_module};
-  std::vector<fs::path> out;
-  if (!module_path.empty()) out.emplace_back(module_path);
-  std::vector<fs::path> homes;
-  Dl_info here;
-  if (dladdr(reinterpret_cast<const void*>(&candidates), &here) && here.dli_fname)
-    homes.push_back(fs::path(here.dli_fname).parent_path());
-  std::error_code ignored;
-  homes.push_back(fs::read_symlink("/proc/self/exe", ignored).parent_path());
-  for (const fs::path& home : homes) {
-    if (home.empty()) continue;
-    out.push_back(home / kFile);
-    out.push_back(home / ".." / "lib" / kFile);
-  }
-#ifdef LATHE_LLVM_BUILT_MODULE
-  out.emplace_back(LATHE_LLVM_BUILT_MODULE);
-#endif
+std::vector<std::filesystem::path> places(const std::string& module_path) {
+  constexpr const char* kFile = "liblathe_llvm.so";
+  std::vector<std::filesystem::path> out = module_places(kFile, options().llvm_module);
+  if (options().llvm_module.empty() && !module_path.empty()) out.insert(out.begin(), module_path);
   return out;
 }
 
 Result<const LlvmTable*> load(const std::string& module_path) {
-#ifndef LATHE_LLVM_BUILT_MODULE
+#ifndef LATHE_WITH_LLVM
   if (module_path.empty()) return failure("this Lathe was built without LLVM (-DLATHE_LLVM=OFF)");
 #endif
-  std::string tried;
-  for (const fs::path& path : candidates(module_path)) {
-    std::error_code ignored;
-    tried += (tried.empty() ? "" : ", ") + path.string();
-    if (!fs::exists(path, ignored)) continue;
-    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!handle) return failure("cannot load the LLVM backend: {}", dlerror());
-    const auto* table = static_cast<const LlvmTable*>(dlsym(handle, kLlvmTableSymbol));
-    if (!table || table->version != kLlvmTableVersion)
-      return failure("{} belongs to another version of Lathe (expected table version {})",
-                     path.string(), kLlvmTableVersion);
-    return table;
-  }
-  return failure("cannot find the LLVM backend {}; looked at {}", kFile, tried);
+  const auto found = module_symbol(places(module_path), kLlvmTableSymbol);
+  if (!found) return failure("the LLVM backend liblathe_llvm.so: {}", found.error());
+  const auto* table = static_cast<const LlvmTable*>(*found);
+  if (table->version != kLlvmTableVersion)
+    return failure(
+        "liblathe_llvm.so belongs to another version of Lathe (expected table version {})",
+        kLlvmTableVersion);
+  return table;
 }
 
 }  // namespace
@@ -78,7 +52,7 @@ Result<LlvmBackend*> LlvmBackend::open(const std::string& module_path) {
 }
 
 std::string LlvmBackend::build_identity() {
-  for (const fs::path& path : candidates("")) {
+  for (const std::filesystem::path& path : places("")) {
     struct stat file{};
     if (stat(path.c_str(), &file) == 0)
       return fmt::format("module {} {}.{}", file.st_size, file.st_mtim.tv_sec,

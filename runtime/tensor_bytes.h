@@ -15,8 +15,8 @@ namespace lathe {
 int64_t checked_bytes(DType dtype, const Dims& dims, const std::string& place);
 
 // A tensor over `bytes`, which are exactly its size and may lie at any address: a view that holds
-// `owner`. A boolean other than 0 or 1 is a user error opened by `place`: loading it as a bool would
-// be undefined.
+// `owner`. A boolean other than 0 or 1 is a user error opened by `place`: loading it as a bool
+// would be undefined.
 Tensor tensor_over(DType dtype, const Dims& dims, std::span<const std::byte> bytes,
                    std::shared_ptr<const void> owner, const std::string& place);
 

@@ -135,17 +135,16 @@ KerasFile read_archive(const MappedFile& mapped) {
                  .layers = {}};
   const Bytes weights = archive.read(kWeights);
   const std::string place = fmt::format("{}: entry {}", path, kWeights);
-  Hdf5File h5(weights, place);
-  read_weights(h5, file, place);
+  read_weights(*open_hdf5(weights, place), file, place);
   return file;
 }
 
 KerasFile read_hdf5(const MappedFile& mapped) {
   KerasFile file{
       .path = mapped.path(), .config_json = {}, .layout = KerasLayout::none, .layers = {}};
-  Hdf5File h5(mapped.bytes(), mapped.path());
-  file.config_json = h5.string("/", "model_config").value_or("");
-  read_weights(h5, file, mapped.path());
+  const auto h5 = open_hdf5(mapped.bytes(), mapped.path());
+  file.config_json = h5->string("/", "model_config").value_or("");
+  read_weights(*h5, file, mapped.path());
   return file;
 }
 
