@@ -55,7 +55,7 @@ class Emitter {
   // Emits this load only where fold() needs it, row by row: all rows at once would take a register
   // each. It must be an argument of the only reduction and of nothing else.
   void defer(ScalarId load) { deferred_ = load; }
-  // Loads and folds groups of bytes. With `columns` the sums are of the columns of b alone, each
+  // Loads and folds groups of steps. With `columns` the sums are of the columns of b alone, each
   // element times what flipping the sign of `a` adds to it.
   // Precondition: `a` is deferred.
   void set_dot(const DotForm* form, bool columns) { dot_ = form, dot_columns_ = columns; }
