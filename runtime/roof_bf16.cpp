@@ -6,7 +6,7 @@
 namespace lathe::roof {
 
 int64_t pairs_bf16(int64_t rounds) {
-  constexpr int kAccumulators = 24;  // latency 6 on Zen 4, one or two a cycle; of 32 registers
+  constexpr int kAccumulators = 16;  // latency 6, one or two a cycle; of 32 registers
   const __m512i ones = _mm512_set1_epi16(0x3f80);
   const auto left = reinterpret_cast<__m512bh>(ones), right = left;
   __m512 sum[kAccumulators];

@@ -84,7 +84,7 @@ Case random_case(uint64_t seed) {
   s.b_transposed = random.percent(40);
   s.interleaved = random.percent(40);
   if (random.percent(30)) s.taps = random.between(2, 3);
-  s.rounded = random.percent(30);
+  s.halved = random.percent(30);
   Case out;
   out.values = random.pick<Values>({Values::moderate, Values::any_bits, Values::near_least});
   KernelCase& c = out.c;

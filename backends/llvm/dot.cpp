@@ -179,7 +179,7 @@ Value* emit_dot(llvm::IRBuilder<>& b, const DotForm& form, const CodeTarget& tar
                                    : n == 8 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256
                                             : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_128;
     return b.CreateIntrinsic(id, {},
-                             {acc, b.CreateBitCast(a, pairs), b.CreateBitCast(groups, pairs)});
+                             {acc, b.CreateBitCast(groups, pairs), b.CreateBitCast(a, pairs)});
   }
   const llvm::Intrinsic::ID id = n == 16  ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
                                  : n == 8 ? llvm::Intrinsic::x86_avx512_vpdpbusd_256

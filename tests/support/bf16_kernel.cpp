@@ -20,7 +20,7 @@ Kernel bf16_kernel(const Bf16Shape& s) {
   const int64_t b_size = s.taps * s.n * (s.interleaved ? 2 * pairs : s.k);
   k.operands = {{DType::bf16, s.m * s.k, OperandRole::In},
                 {DType::bf16, b_size, OperandRole::In},
-                {s.rounded ? DType::bf16 : DType::f32, s.m * s.n, OperandRole::Out}};
+                {s.halved ? DType::bf16 : DType::f32, s.m * s.n, OperandRole::Out}};
   k.par = {s.m, s.n};
   k.core = Core::Reduce;
   if (s.taps > 1) k.red = {s.taps};
@@ -39,7 +39,11 @@ Kernel bf16_kernel(const Bf16Shape& s) {
   k.reductions = {{Combine::FmaFlush, DType::f32, 0, 1}};
   k.pre = 2;
   ScalarId v = add(k, Scalar::Acc, DType::f32);
-  if (s.rounded) v = add(k, Scalar::Cast, DType::bf16, add(k, Scalar::Add, DType::f32, v, v));
+  if (s.halved) {
+    const ScalarId half = add(k, Scalar::Const, DType::f32);
+    k.body.back().number = 0.5;
+    v = add(k, Scalar::Cast, DType::bf16, add(k, Scalar::Mul, DType::f32, v, half));
+  }
   k.stores = {{{2, m * s.n + n, {}}, v, Combine::Assign}};
   pair_steps(k);
   if (!s.interleaved) return k;

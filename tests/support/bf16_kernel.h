@@ -10,7 +10,7 @@ struct Bf16Shape {
   bool b_transposed = false;  // b is [taps, n, k] instead of [taps, k, n]
   bool interleaved = false;   // b is [taps, k / 2, n, 2], the last pair filled up
   int64_t taps = 1;           // row i is taps rows of `a` from row i - taps / 2 on, 0 outside of it
-  bool rounded = false;       // c is bf16, of twice the sums, instead of f32
+  bool halved = false;        // c is bf16, of half the sums, instead of f32
 };
 
 // Operands: a [m, k], b, c [m, n]. Parallel ivs m, n; the last two reduction ivs are the pairs and
