@@ -9,7 +9,7 @@
 //
 // By `core`:
 //   Map         no reduction space; pre = 0.
-//   Reduce      as above. A single Fma reduction is a contraction.
+//   Reduce      as above. A single reduction by Fma or FmaFlush is a contraction.
 //   Cumulative  the body's second part and the stores run at every reduction point, after folding;
 //               they may use reduction indices and values of the first part. `exclusive` runs them
 //               before folding (and after the first part).
@@ -127,19 +127,23 @@ struct Instr {
 };
 
 // How accumulators and scattered stores combine; identities: 0, -inf or MIN, +inf or MAX, 1, ..
-// Fma: acc = fma(a, b, acc) (floats), acc + a*b (integers). Assign is for stores only.
-enum class Combine : uint8_t { Add, Max, Min, Mul, And, Or, Fma, Assign };
+// Fma: acc = fma(a, b, acc) (floats), acc + a*b (integers). FmaFlush: the same of f32, where a, b
+// and the result count as zero, with their signs, if they are smaller than the least normal number
+// (the result after rounding to 24 bits whatever the exponent); it sums in sequence only. Assign is
+// for stores only.
+enum class Combine : uint8_t { Add, Max, Min, Mul, And, Or, Fma, FmaFlush, Assign };
+constexpr bool is_fma(Combine c) { return c == Combine::Fma || c == Combine::FmaFlush; }
 
 struct Reduction {
   Combine combine = Combine::Add;
   DType type = DType::f32;  // of the accumulator; never f16 or bf16
-  ScalarId a = -1, b = -1;  // b for Fma only
+  ScalarId a = -1, b = -1;  // b for Fma and FmaFlush only
 };
 
 struct Store {
   Access access;
   ScalarId value = -1;  // of the operand's compute type; rounded where that is f16 or bf16
-  Combine combine = Combine::Assign;  // others in a Scatter only; never Fma
+  Combine combine = Combine::Assign;  // others in a Scatter only; never Fma or FmaFlush
 };
 
 enum class OperandRole : uint8_t { In, Out, InOut };

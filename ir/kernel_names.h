@@ -9,8 +9,8 @@
 
 namespace lathe {
 
-inline constexpr std::array<std::string_view, 8> kCombineNames = {"add", "max", "min", "mul",
-                                                                  "and", "or",  "fma", "assign"};
+inline constexpr std::array<std::string_view, 9> kCombineNames = {
+    "add", "max", "min", "mul", "and", "or", "fma", "fma_flush", "assign"};
 inline constexpr std::array<std::string_view, 4> kCoreNames = {"map", "reduce", "cumulative",
                                                                "scatter"};
 inline constexpr std::array<std::string_view, 3> kRoleNames = {"in", "out", "inout"};

@@ -277,9 +277,11 @@ class Verifier {
       if (compute_type(r.type) != r.type) return bad(9, "accumulator {} is {}", i, name(r.type));
       if (r.combine == Combine::Assign || scalar::combine_function(r.combine, r.type) == nullptr)
         return bad(9, "reduction {} cannot combine {}", i, name(r.type));
-      if ((r.combine == Combine::Fma) != (r.b != -1)) return bad(9, "second value of {}", i);
+      if (is_fma(r.combine) != (r.b != -1)) return bad(9, "second value of {}", i);
+      if (r.combine == Combine::FmaFlush && k_.order != Order::Sequential)
+        return bad(9, "reduction {} by fma_flush in lanes", i);
       for (ScalarId v : {r.a, r.b}) {
-        if (v == -1 && r.combine != Combine::Fma && r.a != -1) continue;
+        if (v == -1 && !is_fma(r.combine) && r.a != -1) continue;
         if (v < 0 || v >= k_.pre) return bad(9, "reduction {} of %{}", i, v);
         if (compute_type(k_.body[static_cast<size_t>(v)].type) != r.type)
           return bad(9, "reduction {}: %{} is not {}", i, v, name(r.type));
@@ -299,7 +301,7 @@ class Verifier {
       if (o.role == OperandRole::In) return bad(11, "store {} into an input", i);
       if (compute_type(k_.body[static_cast<size_t>(s.value)].type) != compute_type(o.dtype))
         return bad(10, "store {}: %{} is not {}", i, s.value, name(o.dtype));
-      if (s.combine == Combine::Fma || scalar::combine_function(s.combine, o.dtype) == nullptr ||
+      if (is_fma(s.combine) || scalar::combine_function(s.combine, o.dtype) == nullptr ||
           (s.combine != Combine::Assign && k_.core != Core::Scatter))
         return bad(10, "store {} cannot combine", i);
       if (k_.core == Core::Reduce && (s.value < k_.pre || reduced(s.access)))

@@ -94,7 +94,7 @@ class Lowering {
 
   Index reduction(const Dims& extents);
   IndexExpr cumulative_index(int64_t extent, bool exclusive);
-  // Accumulates in compute_type(type). `b` for Combine::Fma only.
+  // Accumulates in compute_type(type). `b` for Fma and FmaFlush only.
   ScalarId accumulate(Combine combine, DType type, ScalarId a, ScalarId b = -1);
   // Combines `value` into operand 0's storage at `at` (axes of the result, one may be indirect).
   void scatter(const Index& at, const Dims& dims, ScalarId value, Combine combine);

@@ -129,6 +129,7 @@ uint64_t call_combine(uint64_t acc, uint64_t a, uint64_t b) {
   else if constexpr (C == Combine::Mul) return to_bits<T>(mul<T>(x, y));
   else if constexpr (C == Combine::Max) return to_bits<T>(max<T>(x, y));
   else if constexpr (C == Combine::Min) return to_bits<T>(min<T>(x, y));
+  else if constexpr (C == Combine::FmaFlush) return to_bits<T>(fma_flush(y, from_bits<T>(b), x));
   else return to_bits<T>(fma<T>(y, from_bits<T>(b), x));
 }
 
@@ -145,6 +146,9 @@ CombineFn typed_combine(Combine combine) {
     if (combine == Combine::Max) return call_combine<T, Combine::Max>;
     if (combine == Combine::Min) return call_combine<T, Combine::Min>;
     if (combine == Combine::Fma) return call_combine<T, Combine::Fma>;
+  }
+  if constexpr (std::same_as<T, float>) {
+    if (combine == Combine::FmaFlush) return call_combine<T, Combine::FmaFlush>;
   }
   return nullptr;
 }

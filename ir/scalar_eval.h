@@ -64,6 +64,15 @@ T fma(T a, T b, T c) {
   if constexpr (Float<T>) return std::fma(a, b, c);
   else return add<T>(mul<T>(a, b), c);
 }
+// Combine::FmaFlush.
+inline float fma_flush(float a, float b, float c) {
+  const auto flush = [](float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; };
+  a = flush(a), b = flush(b);
+  // 2^64 times as large a sum near the least normal number is rounded as if exponents went on.
+  // Overflow does no harm: of factors so large a sum is either 0 or far from that number.
+  const float scaled = std::fma(a * 0x1p64f, b, c * 0x1p64f);
+  return std::fabs(scaled) < 0x1p-62f ? std::copysign(0.0f, scaled) : std::fma(a, b, c);
+}
 template <Number T>
 T min(T a, T b) {
   if constexpr (Float<T>)
@@ -219,7 +228,8 @@ using ScalarFn = uint64_t (*)(uint64_t a, uint64_t b, uint64_t c);
 // integers, bitcast to another width, ..
 ScalarFn scalar_function(Scalar op, DType arg, DType result);
 
-// acc = combine(acc, a) or, for Fma, fma(a, b, acc). Null where combine has no meaning on `t`.
+// acc = combine(acc, a) or, for Fma and FmaFlush, combine(a, b, acc). Null where combine has no
+// meaning on `t`.
 using CombineFn = uint64_t (*)(uint64_t acc, uint64_t a, uint64_t b);
 CombineFn combine_function(Combine combine, DType t);
 uint64_t combine_identity(Combine combine, DType t);

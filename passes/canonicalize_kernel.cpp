@@ -113,6 +113,7 @@ void choose_order(Kernel& k) {
   if (!walks) return;
   // A product of two matrices is summed in sequence: its kernels keep one accumulator an element.
   for (const Reduction& r : k.reductions) {
+    if (r.combine == Combine::FmaFlush) return;
     if (r.combine != Combine::Fma) continue;
     const auto symbols = [&](ScalarId root) {
       std::vector<bool> mark(k.body.size(), false), out(static_cast<size_t>(par_count), false);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ir/byte_product.h"
+#include "ir/pair_product.h"
 #include "passes/kernel_passes.h"
 
 namespace lathe {
@@ -20,7 +21,7 @@ constexpr int64_t kMostChunks = 32;  // enough to balance as many threads
 constexpr int64_t kMostRowChunks = 8;
 
 bool is_product(const Kernel& k) {
-  return k.reductions.size() == 1 && k.reductions[0].combine == Combine::Fma;
+  return k.reductions.size() == 1 && is_fma(k.reductions[0].combine);
 }
 
 int64_t round_up(int64_t v, int64_t unit) { return (v + unit - 1) / unit * unit; }
@@ -73,6 +74,7 @@ double expected_ns(const Kernel& k, int unit, const Target& target) {
   const double rate =
       (lanes >= 8 ? 56 : 12) * std::min(1.0, 0.4 * static_cast<double>(rows_of(k, unit)));
   if (byte_product(k, unit)) return points * steps * padded / (target.vnni ? 4 * rate : rate);
+  if (target.bf16 && pair_product(k, unit)) return points * steps * padded / (2 * rate) + results;
   return points * steps * std::max(padded / rate, each / 4) + results;
 }
 

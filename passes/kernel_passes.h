@@ -20,6 +20,11 @@ void canonicalize_reduction(Kernel& k);
 // factors varies over the parallel space), else Sequential.
 void choose_order(Kernel& k);
 
+// Takes the steps of a reduction by FmaFlush in pairs, the second before the first: the last
+// reduction iv becomes two, one over pairs and one over the two of a pair. The second of the last
+// pair may be missing: it is guarded, so that both factors are 0.
+void pair_steps(Kernel& k);
+
 // The same as canonicalize_reduction for parallel ivs: equal work has equal text, and inner loops
 // are long.
 void canonicalize_parallel(Kernel& k);

@@ -10,6 +10,7 @@
 #include "ir/base/gather.h"
 #include "ir/byte_product.h"
 #include "ir/kernel_text.h"
+#include "ir/pair_product.h"
 #include "passes/kernel_passes.h"
 #include "passes/program_use.h"
 
@@ -31,7 +32,8 @@ struct Factor {
   std::vector<SymbolId> outer;  // the other parallel ivs that it varies in
   int64_t rows = 1;             // points of the parallel space that share a column
   int64_t width = kPanel;
-  int64_t group = 1;  // steps of the last reduction iv that lie side by side
+  int64_t group = 1;   // steps of the last reduction iv that lie side by side
+  int64_t paired = 0;  // steps of the last two reduction ivs, where the last is the two of a pair
 };
 
 // Columns [first, first + count) of a product, in panels as wide as `width` or in one.
@@ -47,8 +49,8 @@ int64_t extent(const Kernel& k, SymbolId iv) {
 
 bool is_sequential_product(const Kernel& k, const KernelSchedule& s) {
   return k.core == Core::Reduce && k.order == Order::Sequential && k.reductions.size() == 1 &&
-         k.reductions[0].combine == Combine::Fma && is_float(k.reductions[0].type) &&
-         k.steps() > 0 && s.vector >= 0 && s.vector < std::ssize(k.par);
+         is_fma(k.reductions[0].combine) && is_float(k.reductions[0].type) && k.steps() > 0 &&
+         s.vector >= 0 && s.vector < std::ssize(k.par);
 }
 
 bool is_plain(const Kernel& k, const Instr& load) {
@@ -80,11 +82,12 @@ bool only_there(const Kernel& k, ScalarId load, ScalarId reader, SymbolId n) {
 
 // How a kernel walks a literal; nothing where it reads elements several times, as windows do, which
 // would be written out.
-std::optional<Factor> walked(const Kernel& k, SymbolId n, ScalarId load) {
+std::optional<Factor> walked(const Kernel& k, SymbolId n, ScalarId load, int64_t paired = 0) {
   const Instr& in = k.body[static_cast<size_t>(load)];
   Factor f;
-  f.load = load, f.operand = in.access.operand, f.n = n;
+  f.load = load, f.operand = in.access.operand, f.n = n, f.paired = paired;
   int64_t elements = extent(k, n) * k.steps();
+  if (paired > 0) elements = elements / (paired + paired % 2) * paired;
   for (SymbolId i = 0; i < std::ssize(k.par); ++i) {
     if (i == n) continue;
     if (in.access.offset.coefficient(i) == 0) {
@@ -118,6 +121,19 @@ std::optional<Factor> byte_factor(const Kernel& k, const KernelSchedule& s, cons
   return f;
 }
 
+// The factor of a product of bf16, in pairs.
+std::optional<Factor> bf16_factor(const Kernel& k, const KernelSchedule& s, const Target& target) {
+  const std::optional<PairProduct> product = target.bf16 ? pair_product(k, s.vector) : std::nullopt;
+  if (!product || product->interleaved || !only_there(k, product->b, -1, s.vector))
+    return std::nullopt;
+  const SymbolId second = k.red_symbol(static_cast<int>(k.red.size()) - 1);
+  for (const IndexTerm& t : k.body[static_cast<size_t>(product->b)].access.offset.terms)
+    if (t.symbol != second && t.coefficient < 0) return std::nullopt;
+  std::optional<Factor> f = walked(k, s.vector, product->b, product->steps);
+  if (f) f->group = 2, f->width = f->rows <= kFewRows ? kWidePanel : kPanel;
+  return f;
+}
+
 // Elements from a row of a panel to the next: rows longer than a line of the cache begin with one,
 // and those of groups are whole vectors.
 int64_t pitch(const Kernel& k, const Factor& f, int64_t columns) {
@@ -125,7 +141,9 @@ int64_t pitch(const Kernel& k, const Factor& f, int64_t columns) {
   return columns < line && f.group == 1 ? columns : (columns + line - 1) / line * line;
 }
 
-int64_t groups(const Kernel& k, const Factor& f) { return (k.red.back() + f.group - 1) / f.group; }
+// Of the reduction iv, or ivs, whose steps are grouped.
+int64_t steps(const Kernel& k, const Factor& f) { return f.paired > 0 ? f.paired : k.red.back(); }
+int64_t groups(const Kernel& k, const Factor& f) { return (steps(k, f) + f.group - 1) / f.group; }
 
 // A literal that the vectors of any kernel read across memory; all of it becomes one panel.
 std::optional<Factor> strided_literal(const Kernel& k, const KernelSchedule& s, ScalarId load) {
@@ -144,7 +162,7 @@ std::optional<Factor> strided_literal(const Kernel& k, const KernelSchedule& s, 
 }
 
 // Offset in the packed factor; `panel` and `column` are the ivs of a part, panel -1 for one panel.
-// The last derived symbol counts groups, where there are some.
+// The last derived symbol counts groups, where there are some; pairs have an iv of their own.
 IndexExpr packed_offset(const Kernel& k, const Factor& f, const std::vector<SymbolId>& outer,
                         SymbolId panel, SymbolId column,
                         const std::function<void(SymbolId)>& walk = {}) {
@@ -158,7 +176,12 @@ IndexExpr packed_offset(const Kernel& k, const Factor& f, const std::vector<Symb
   inside(column);
   step = pitch(k, f, step);
   auto reds = static_cast<int>(k.red.size());
-  if (f.group > 1) {
+  if (f.paired > 0) {
+    const SymbolId second = k.red_symbol(--reds), pair = k.red_symbol(--reds);
+    out = out + IndexExpr(1) + IndexExpr::symbol(second) * -1 + IndexExpr::symbol(pair) * step;
+    step *= groups(k, f);
+    if (walk) walk(second);
+  } else if (f.group > 1) {
     const SymbolId last = k.red_symbol(--reds);
     const SymbolId group = k.derived_symbol(static_cast<int>(k.derived.size()) - 1);
     out = out + IndexExpr::symbol(last) + IndexExpr::symbol(group) * (step - f.group);
@@ -208,22 +231,27 @@ struct Packed {
 
 Packed pack_part(const Kernel& k, const Factor& f, const Part& part) {
   Packed p{part_kernel(k, f, part), {}, {}, 0, 0, f.group};
-  if (f.group > 1)
+  if (f.group > 1 && f.paired == 0)
     p.kernel.derived.push_back({IndexExpr::symbol(p.kernel.derived_symbol(0) - 1), f.group});
   const SymbolId column = part.panels() ? f.n + 1 : f.n;
   std::vector<SymbolId> outer;
   for (const SymbolId i : f.outer) outer.push_back(part.panels() && i > f.n ? i + 1 : i);
-  Access& access = p.kernel.body[static_cast<size_t>(f.load)].access;
+  Instr& load = p.kernel.body[static_cast<size_t>(f.load)];
+  Access& access = load.access;
   const IndexExpr from = access.offset;
+  // The iv that stands for all steps of the pairs, which it counts backwards.
+  const SymbolId second = f.paired > 0 ? p.kernel.derived_symbol(0) - 1 : -1;
+  if (f.paired > 0) load.guards.clear();  // what is missing of the last pair is there as zeros
   access.offset =
       packed_offset(p.kernel, f, outer, part.panels() ? f.n : -1, column, [&](SymbolId iv) {
-        p.dims.insert(p.dims.begin(), extent(p.kernel, iv));
-        p.strides.insert(p.strides.begin(), from.coefficient(iv));
+        const bool back = iv == second;
+        p.dims.insert(p.dims.begin(), back ? f.paired : extent(p.kernel, iv));
+        p.strides.insert(p.strides.begin(), from.coefficient(iv) * (back ? -1 : 1));
       });
-  p.offset = from.constant;
+  p.offset = from.constant + (second < 0 ? 0 : from.coefficient(second));
   p.pitch = pitch(k, f, p.dims.back() * f.group);
   int64_t rows = element_count(p.dims) / p.dims.back();
-  if (f.group > 1) rows = rows / k.red.back() * groups(k, f);
+  if (f.group > 1) rows = rows / steps(k, f) * groups(k, f);
   p.kernel.operands[static_cast<size_t>(f.operand)].size = rows * p.pitch;
   return p;
 }
@@ -238,20 +266,26 @@ bool worth_packing(const Kernel& k, const Factor& f) {
   return extent(k, f.n) > f.width || !(offset == packed_offset(k, f, f.outer, -1, f.n));
 }
 
-// Bytes [.., k, columns] as [.. k / group, columns * group]: the steps of a group side by side for
-// each column, zeros where the last has fewer.
+// Elements [.., k, columns] as [.. k / group, columns * group]: the steps of a group side by side
+// for each column, zeros where the last has fewer.
+template <class T>
 Tensor interleaved(const Tensor& t, int64_t group) {
-  if (group == 1) return t;
   const int64_t columns = t.dims().back(), steps = t.dims()[t.dims().size() - 2];
   const int64_t groups = (steps + group - 1) / group, all = t.size() / (steps * columns);
   Tensor out = Tensor::zeros(t.dtype(), {all * groups, columns * group});
-  const auto* from = static_cast<const std::byte*>(t.raw());
-  auto* to = static_cast<std::byte*>(out.mutable_raw());
+  const auto* from = static_cast<const T*>(t.raw());
+  auto* to = static_cast<T*>(out.mutable_raw());
   for (int64_t i = 0; i < all; ++i, to += groups * columns * group)
     for (int64_t k = 0; k < steps; ++k)
       for (int64_t c = 0; c < columns; ++c)
         to[(k / group * columns + c) * group + k % group] = *from++;
   return out;
+}
+
+Tensor grouped(const Tensor& t, int64_t group) {
+  if (group == 1) return t;
+  return byte_size(t.dtype()) == 1 ? interleaved<uint8_t>(t, group)
+                                   : interleaved<uint16_t>(t, group);
 }
 
 // The last axis apart by `pitch` elements, the gaps zero.
@@ -286,6 +320,7 @@ class Packer {
  private:
   std::optional<Factor> find(const Kernel& k, const KernelSchedule& s) const {
     std::optional<Factor> f = byte_factor(k, s, target_);
+    if (!f) f = bf16_factor(k, s, target_);
     if (f) return f;
     if (is_sequential_product(k, s)) {
       const Reduction& r = k.reductions[0];
@@ -360,7 +395,7 @@ class Packer {
     Tensor panels = gather_strided(p_.plan.constants[static_cast<size_t>(w.from)], part.dims,
                                    part.strides, part.offset);
     p_.plan.constants[static_cast<size_t>(w.to)] =
-        with_pitch(interleaved(std::move(panels), part.group), part.pitch);
+        with_pitch(grouped(panels, part.group), part.pitch);
   }
 
   int intern(Kernel k) {

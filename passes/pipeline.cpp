@@ -39,6 +39,7 @@ constexpr KernelPass kKernelPasses[] = {
     {"canonicalize_reduction", canonicalize_reduction, "the order below looks at the last iv"},
     {"choose_order", choose_order,
      "before parallel ivs of extent 1 go: a batch of one must sum like a batch of many"},
+    {"pair_steps", pair_steps, "after the reduction's ivs are final: the last one is paired"},
     {"canonicalize_parallel", canonicalize_parallel, "long inner loops, equal text for equal work"},
     {"expand_math", expand_math, "last: the others need not walk through polynomials"},
 };

@@ -92,6 +92,14 @@ Rewrite cast_cast(const Site& s) {
   return cast(x, s.type.dtype);
 }
 
+Rewrite dot_of_widened(const Site& s) {
+  if (s.op != OpId::dot_general || compute_type(s.type.dtype) != DType::f32) return std::nullopt;
+  for (const Expr& e : s.in)
+    if (!is(e, OpId::cast) || e.dtype() != DType::f32 || operand(e).dtype() != DType::bf16)
+      return std::nullopt;
+  return dot_general(operand(s.in[0]), operand(s.in[1]), s.get<DotAttrs>());
+}
+
 Rewrite bitcast_bitcast(const Site& s) {
   if (s.op != OpId::bitcast || !is(s.in[0], OpId::bitcast)) return std::nullopt;
   return bitcast(operand(s.in[0]), s.type.dtype);
@@ -162,6 +170,7 @@ constexpr Rule kRules[] = {
     {"cast-identity", "cast(x: t, t) = x", cast_identity},
     {"bitcast-bitcast", "bitcast(bitcast(x, t), u) = bitcast(x, u)", bitcast_bitcast},
     {"cast-cast", "cast(cast(x, wider), t) = cast(x, t)", cast_cast},
+    {"dot-of-widened", "dot(cast(x: bf16, f32), cast(y: bf16, f32)) = dot(x, y)", dot_of_widened},
     {"elementwise-of-splats", "op(splat a, splat b) = splat op(a, b)", elementwise_of_splats},
     {"reduce-nothing", "reduce(x, []) = x; not of float sums", reduce_nothing},
     {"reduce-reduce", "integers: reduce(reduce(x, a), b) = reduce(x, a and b)", reduce_reduce},

@@ -40,6 +40,15 @@ roof::Loop byte_loop(Isa isa) {
 #endif
 }
 
+roof::Loop bf16_loop(Isa isa) {
+#if defined(__x86_64__)
+  return isa == Isa::avx512 && detect_cpu().native.bf16 ? roof::pairs_bf16 : nullptr;
+#else
+  static_cast<void>(isa);
+  return nullptr;
+#endif
+}
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -131,6 +140,8 @@ Roof measure_roof(ThreadPool& pool, int threads, Isa isa) {
   roof.gflops = measure_rate(pool, roof.threads, fma_loop(isa));
   if (const roof::Loop loop = byte_loop(isa))
     roof.byte_gops = measure_rate(pool, roof.threads, loop);
+  if (const roof::Loop loop = bf16_loop(isa))
+    roof.bf16_gflops = measure_rate(pool, roof.threads, loop);
   measure_memory(pool, roof);
   return roof;
 }

@@ -14,5 +14,7 @@ int64_t fma_avx2(int64_t rounds);
 int64_t fma_avx512(int64_t rounds);
 // u8 by s8, summed in i32.
 int64_t bytes_vnni(int64_t rounds);
+// Pairs of bf16, summed in f32.
+int64_t pairs_bf16(int64_t rounds);
 
 }  // namespace lathe::roof

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "backends/llvm_module.h"
+#include "tests/support/bf16_kernel.h"
 #include "tests/support/byte_kernel.h"
 #include "tests/support/gemm_kernel.h"
 
@@ -95,6 +96,20 @@ TEST_CASE("the inner loop of a product of bytes takes a group of steps at once, 
     CHECK(count(loop, "(%rbp") == 0);
     CHECK(count(text, "@PLT") == 0);
   }
+}
+
+TEST_CASE("the inner loop of a product of bf16 takes pairs of steps, without spills") {
+  const Kernel k = bf16_kernel({.m = 96, .n = 512, .k = 256, .interleaved = true});
+  const std::string text =
+      assembly(k, {.parallel = 0, .grain = 96, .vector = 1}, {.isa = Isa::avx512, .bf16 = true});
+  if (text.empty()) return;
+  const std::string loop = first_loop(function(text, "kernel.tile8x32"));
+  CAPTURE(loop);
+  CHECK(count(loop, "vdpbf16ps") == 4 * 16);
+  CHECK(count(loop, "%zmm") > 0);
+  CHECK(count(loop, "(%rsp") == 0);
+  CHECK(count(loop, "(%rbp") == 0);
+  CHECK(count(text, "@PLT") == 0);
 }
 
 TEST_CASE("floats become integers a vector at a time") {

@@ -132,6 +132,11 @@ TEST_CASE("reductions fold values of the first part") {
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].a = -1; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].b = 0; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].combine = Combine::Fma; });
+  rejects(9, kReduce, [](Kernel& k) { k.reductions[0].combine = Combine::FmaFlush; });
+  rejects(9, kReduce, [](Kernel& k) {
+    k.reductions[0] = {Combine::FmaFlush, DType::f32, 0, 0};
+    k.order = Order::Lanes;
+  });
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].combine = Combine::Assign; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].combine = Combine::And; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions.push_back({Combine::Add, DType::f16, 0, -1}); });

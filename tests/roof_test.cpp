@@ -19,6 +19,8 @@ TEST_CASE("the roof of every ISA this CPU has is measured and plausible") {
       // Four bytes in the place of a float, and time lost to others.
       const bool dots = isa == Isa::avx512 && detect_cpu().native.vnni;
       CHECK((dots ? roof.byte_gops > roof.gflops : roof.byte_gops == 0));
+      const bool pairs = isa == Isa::avx512 && detect_cpu().native.bf16;
+      CHECK((pairs ? roof.bf16_gflops > roof.gflops : roof.bf16_gflops == 0));
       CHECK(roof.read_gbs > 0.1);
       CHECK(roof.copy_gbs > 0.1);
     }

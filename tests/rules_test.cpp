@@ -67,6 +67,10 @@ const Pattern kPatterns[] = {
      "%0 = cast %i {dtype=i64} : i64[n,m] %1 = cast %0 {dtype=f32} : f32[n,m] return %1"},
     {"cast-cast",
      "%0 = cast %b {dtype=u8} : u8[n,m] %1 = cast %0 {dtype=bool} : bool[n,m] return %1"},
+    {"dot-of-widened",
+     "%0 = cast %h {dtype=bf16} : bf16[n,m] %1 = cast %0 {dtype=f32} : f32[n,m] "
+     "%2 = dot_general %1, %1 {lhs_batch=[], rhs_batch=[], lhs_contract=[1], rhs_contract=[1], "
+     "dtype=f32} : f32[n,n] return %2"},
     {"bitcast-bitcast",
      "%0 = bitcast %i {dtype=u32} : u32[n,m] %1 = bitcast %0 {dtype=f32} : f32[n,m] return %1"},
     {"elementwise-of-splats", "ONE %3 = exp %2 : f32[n,m] %4 = add %x, %3 : f32[n,m] return %4"},

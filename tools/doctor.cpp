@@ -20,11 +20,8 @@ std::string llvm_state() {
 
 ordered_json roof_json(ThreadPool& pool, int threads, Isa isa) {
   const Roof r = measure_roof(pool, threads, isa);
-  return {{"threads", r.threads},
-          {"gflops", r.gflops},
-          {"byte_gops", r.byte_gops},
-          {"read_gbs", r.read_gbs},
-          {"copy_gbs", r.copy_gbs}};
+  return {{"threads", r.threads},         {"gflops", r.gflops},     {"byte_gops", r.byte_gops},
+          {"bf16_gflops", r.bf16_gflops}, {"read_gbs", r.read_gbs}, {"copy_gbs", r.copy_gbs}};
 }
 
 ordered_json diagnose() {
@@ -68,9 +65,11 @@ void print_diagnosis(const ordered_json& d) {
   fmt::print("objects    {}\n", text("cache_dir").empty() ? "not kept on disk" : text("cache_dir"));
   for (const ordered_json& r : d["roof"]) {
     const auto bytes = r["byte_gops"].get<double>();  // 0 where the CPU has no instruction for it
+    const auto pairs = r["bf16_gflops"].get<double>();
     fmt::print(
-        "roof       {} thread{}: {:.1f} GFLOP/s, {}reading {:.1f} GB/s, copying {:.1f} GB/s\n",
+        "roof       {} thread{}: {:.1f} GFLOP/s, {}{}reading {:.1f} GB/s, copying {:.1f} GB/s\n",
         r["threads"].get<int>(), r["threads"].get<int>() == 1 ? "" : "s", r["gflops"].get<double>(),
+        pairs > 0 ? fmt::format("{:.1f} GFLOP/s of bf16, ", pairs) : "",
         bytes > 0 ? fmt::format("{:.1f} Gop/s of bytes, ", bytes) : "", r["read_gbs"].get<double>(),
         r["copy_gbs"].get<double>());
   }

@@ -24,7 +24,7 @@ double flops_of(const Kernel& k) {
   for (size_t i = 0; i < k.body.size(); ++i)
     (static_cast<int32_t>(i) < k.pre || cumulative ? each_step : each_point) += flops_of(k.body[i]);
   for (const Reduction& r : k.reductions)
-    if (is_float(r.type)) each_step += r.combine == Combine::Fma ? 2 : 1;
+    if (is_float(r.type)) each_step += is_fma(r.combine) ? 2 : 1;
   for (const Store& s : k.stores)
     if (s.combine != Combine::Assign) each_step += 1;
   const auto points = static_cast<double>(k.points());

@@ -19,6 +19,7 @@ class GroupPack {
         tile_(tile),
         panel_(panel),
         column_(from_.offset.coefficient(tile.vec)) {
+    element_ = element(1);
     source_ = operand_at(e, args, from_.operand);
   }
 
@@ -27,7 +28,10 @@ class GroupPack {
   }
 
  private:
-  Value* at(Value* base, Value* offset) { return b_.CreateGEP(b_.getInt8Ty(), base, offset); }
+  llvm::Type* element(int count) {
+    return b_.getIntNTy(static_cast<unsigned>(8 * form_.bytes * count));
+  }
+  Value* at(Value* base, Value* offset) { return b_.CreateGEP(element_, base, offset); }
   Value* at(Value* base, int64_t offset) { return at(base, e_.i64(offset)); }
   Value* step(Value* base, Value* iv, int64_t by) { return at(base, b_.CreateMul(iv, e_.i64(by))); }
 
@@ -56,7 +60,7 @@ class GroupPack {
 
   // One row of b for each step, interleaved.
   void rows(Value* from, Value* to, int steps) {
-    auto* type = llvm::FixedVectorType::get(b_.getInt8Ty(), static_cast<unsigned>(tile_.width()));
+    auto* type = llvm::FixedVectorType::get(element_, static_cast<unsigned>(tile_.width()));
     std::vector<Value*> rows;
     for (int i = 0; i < form_.group; ++i)
       rows.push_back(i < steps ? static_cast<Value*>(b_.CreateAlignedLoad(
@@ -68,7 +72,7 @@ class GroupPack {
     b_.CreateAlignedStore(all, to, llvm::Align(1));
   }
 
-  // Runs of `run` bytes in turn.
+  // Runs of `run` elements in turn.
   Value* interleave(Value* x, Value* y, int run) {
     const auto n =
         static_cast<int>(llvm::cast<llvm::FixedVectorType>(x->getType())->getNumElements());
@@ -80,8 +84,8 @@ class GroupPack {
   }
 
   void column(Value* from, Value* to, int steps) {
-    const auto copy = [&](int bytes, Value* source, Value* target) {
-      llvm::Type* type = b_.getIntNTy(static_cast<unsigned>(8 * bytes));
+    const auto copy = [&](int count, Value* source, Value* target) {
+      llvm::Type* type = element(count);
       Value* v = source ? static_cast<Value*>(b_.CreateAlignedLoad(type, source, llvm::Align(1)))
                         : llvm::Constant::getNullValue(type);
       b_.CreateAlignedStore(v, target, llvm::Align(1));
@@ -98,6 +102,7 @@ class GroupPack {
   const Access& from_;
   const Tile& tile_;
   Value *source_ = nullptr, *panel_;
+  llvm::Type* element_ = nullptr;
   const int64_t column_;  // elements from one to the next
 };
 

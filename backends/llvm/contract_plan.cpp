@@ -25,7 +25,7 @@ bool shape_fits(const Kernel& k, const KernelSchedule& s) {
   if (k.core != Core::Reduce || k.order != Order::Sequential || k.reductions.size() != 1)
     return false;
   const Reduction& r = k.reductions[0];
-  if (r.combine != Combine::Fma || (!is_float(r.type) && byte_size(r.type) != 4)) return false;
+  if (!is_fma(r.combine) || (!is_float(r.type) && byte_size(r.type) != 4)) return false;
   if (s.vector < 0 || s.vector >= static_cast<int>(k.par.size())) return false;
   return k.steps() > 0 && !k.red.empty() && extent(k, s.vector) >= 2;
 }
@@ -56,7 +56,7 @@ void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
   const int64_t n = usual(k, s, p.n), m = p.m < 0 ? 1 : usual(k, s, p.m);
   const auto most_parts = static_cast<int>(std::max<int64_t>(1, (n + p.lanes - 1) / p.lanes));
   const int asked = s.tile_n > 0 ? std::max<int>(1, static_cast<int>(s.tile_n) / p.lanes) : 2;
-  const int more = 1 + (p.dot && p.dot->group == 2 ? 2 : 0);
+  const int more = 1 + (p.dot && p.dot->widens() ? 2 : 0);
   // A single row takes b from memory.
   const auto fits = [&](int rows, int parts) {
     return (rows == 1 ? parts : (rows + 1) * parts) + more <= registers;
@@ -183,7 +183,8 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   // Sums in memory are those of one walk.
   if (p.steps > 0) p.outer.insert(p.outer.end(), p.walks.begin(), p.walks.end()), p.walks.clear();
   p.pack = dot ? dot->pack : should_pack(p, a, s);
-  if (dot && p.pack && k.steps() * p.row_elements() > kMaxPanelBytes) return std::nullopt;
+  if (dot && p.pack && k.steps() * p.row_elements() * dot->bytes > kMaxPanelBytes)
+    return std::nullopt;
   p.defer_a = dot || is_plain_load(a, p.b == r.b ? r.a : r.b);
   p.unroll = 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
@@ -191,7 +192,7 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
         iv_bit(k.red_symbol(static_cast<int>(k.red.size()) - 1)))
       p.unroll = 1;
   // The sums of unrolled pairs would not stay in their registers.
-  if (k.red.back() < 4 || (dot && dot->group == 2)) p.unroll = 1;
+  if (k.red.back() < 4 || (dot && dot->widens())) p.unroll = 1;
   const auto epilogue = static_cast<int64_t>(k.body.size()) - k.pre;
   p.rows_in_memory = p.rows > 1 && epilogue > 12;
   return p;

@@ -38,7 +38,9 @@ class TileFunction {
     e_.start_accumulators();
     if (stage == Stage::Sum) continue_sums();
     if (stage == Stage::Whole && p_.dot && p_.dot->flips()) start_at_columns();
+    e_.start_flushing();
     e_.reduction_loops(0, p_.unroll, [&] { e_.fold(); });
+    e_.stop_flushing();
     if (stage == Stage::Columns) negate_sums();
     if (stage != Stage::Whole) return keep_sums(f_->getArg(2));
     if (p_.rows_in_memory && tile_.rows > 1) return finish_stored();

@@ -61,9 +61,7 @@ Value* multiply_pairs_generic(llvm::IRBuilder<>& b, Value* x, Value* y) {
   return b.CreateAdd(product(0), product(1));
 }
 
-}  // namespace
-
-std::optional<GroupedKernel> group_steps(const Kernel& k, SymbolId n, const CodeTarget& target) {
+std::optional<GroupedKernel> group_bytes(const Kernel& k, SymbolId n, const CodeTarget& target) {
   const std::optional<ByteProduct> product = byte_product(k, n);
   const int group = group_of(target);
   if (!product || (product->group != 1 && product->group != group)) return std::nullopt;
@@ -109,8 +107,51 @@ std::optional<GroupedKernel> group_steps(const Kernel& k, SymbolId n, const Code
   return out;
 }
 
+template <class F>
+void each_expression(Kernel& k, F&& visit) {
+  for (DerivedSymbol& d : k.derived) visit(d.numerator);
+  for (Guard& g : k.guards) visit(g.index);
+  for (Instr& in : k.body) visit(in.index), visit(in.access.offset);
+  for (Store& s : k.stores) visit(s.access.offset);
+}
+
+// The pairs are counted already; loads begin at the first step of each.
+std::optional<GroupedKernel> group_pairs(const Kernel& k, SymbolId n, const CodeTarget& target) {
+  if (!target.is_x86() || !target.bf16 || target.instructions != Isa::avx512) return std::nullopt;
+  const std::optional<PairProduct> product = pair_product(k, n);
+  if (!product) return std::nullopt;
+  GroupedKernel out{k, {}};
+  Kernel& to = out.kernel;
+  DotForm& form = out.form;
+  form.group = 2, form.bytes = 2;
+  form.rest = static_cast<int>(product->steps % 2);
+  form.a = product->a, form.b = product->b;
+  form.pack = !product->interleaved;
+  form.step = product->step;
+  const SymbolId second = k.red_symbol(static_cast<int>(k.red.size()) - 1);
+  const auto depends = [&](GuardId g) {
+    return k.guards[static_cast<size_t>(g)].index.coefficient(second) != 0;
+  };
+  for (const ScalarId load : {form.a, form.b})
+    std::erase_if(to.body[static_cast<size_t>(load)].guards, depends);
+  each_expression(to, [&](IndexExpr& e) {
+    e.constant += e.coefficient(second);
+    std::erase_if(e.terms, [&](const IndexTerm& t) { return t.symbol == second; });
+    for (IndexTerm& t : e.terms) t.symbol -= t.symbol > second;
+  });
+  to.red.pop_back();
+  return out;
+}
+
+}  // namespace
+
+std::optional<GroupedKernel> group_steps(const Kernel& k, SymbolId n, const CodeTarget& target) {
+  std::optional<GroupedKernel> out = group_bytes(k, n, target);
+  return out ? out : group_pairs(k, n, target);
+}
+
 Value* prepare_groups(llvm::IRBuilder<>& b, const DotForm& form, Value* groups, bool is_signed) {
-  if (form.group == 4) return groups;
+  if (!form.widens()) return groups;
   const unsigned bytes = 2 * lanes_in(groups);
   Value* v = b.CreateBitCast(groups, llvm::FixedVectorType::get(b.getInt8Ty(), bytes));
   auto* wide = llvm::FixedVectorType::get(b.getInt16Ty(), bytes);
@@ -128,10 +169,18 @@ Value* flipped_sign(llvm::IRBuilder<>& b, int lanes) {
 
 Value* emit_dot(llvm::IRBuilder<>& b, const DotForm& form, const CodeTarget& target, Value* acc,
                 Value* a, Value* groups) {
-  if (form.group == 2)
+  if (form.widens())
     return b.CreateAdd(acc, target.is_x86() ? multiply_pairs(b, target, a, groups)
                                             : multiply_pairs_generic(b, a, groups));
   const unsigned n = lanes_in(acc);
+  if (form.bytes == 2) {
+    auto* pairs = llvm::FixedVectorType::get(b.getBFloatTy(), 2 * n);
+    const llvm::Intrinsic::ID id = n == 16  ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512
+                                   : n == 8 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256
+                                            : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_128;
+    return b.CreateIntrinsic(id, {},
+                             {acc, b.CreateBitCast(groups, pairs), b.CreateBitCast(a, pairs)});
+  }
   const llvm::Intrinsic::ID id = n == 16  ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
                                  : n == 8 ? llvm::Intrinsic::x86_avx512_vpdpbusd_256
                                           : llvm::Intrinsic::x86_avx512_vpdpbusd_128;

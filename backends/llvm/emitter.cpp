@@ -182,7 +182,8 @@ void Emitter::fold(size_t reduction, int row, int part) {
   }
   Value* a = use(red.a, row, part, true);
   Value* b = red.b < 0 ? nullptr : use(red.b, row, part, true);
-  Value* next = ops_.combine(red.combine, compute_type(red.type), acc, a, b);
+  const Combine how = flushing_ ? Combine::Fma : red.combine;
+  Value* next = ops_.combine(how, compute_type(red.type), acc, a, b);
   // Only Lanes needs the inactive lanes to keep their value: elsewhere nobody reads them.
   Value* mask = k_.order == Order::Lanes ? tile_mask(part) : nullptr;
   acc = mask ? b_.CreateSelect(mask, next, acc) : next;

@@ -55,7 +55,7 @@ class Emitter {
   // Emits this load only where fold() needs it, row by row: all rows at once would take a register
   // each. It must be an argument of the only reduction and of nothing else.
   void defer(ScalarId load) { deferred_ = load; }
-  // Loads and folds groups of bytes. With `columns` the sums are of the columns of b alone, each
+  // Loads and folds groups of steps. With `columns` the sums are of the columns of b alone, each
   // element times what flipping the sign of `a` adds to it.
   // Precondition: `a` is deferred.
   void set_dot(const DotForm* form, bool columns) { dot_ = form, dot_columns_ = columns; }
@@ -69,6 +69,10 @@ class Emitter {
   void end_accumulators();
   void reduction_loops(int level, int unroll, const std::function<void()>& inner);
   void fold();
+  // Sums by FmaFlush between these two run with the CPU set to flush, where that can be had;
+  // elsewhere every fold does it itself. The accumulators have started.
+  void start_flushing();
+  void stop_flushing();
   // Combines the lanes of Order::Lanes; leaves scalars.
   void join_lanes();
   llvm::Value*& accumulator(size_t reduction, int row, int part);
@@ -114,6 +118,10 @@ class Emitter {
   void carry(std::vector<llvm::PHINode*>& phis, llvm::BasicBlock* from);
   void innermost_loop(int level, int unroll, const std::function<void()>& inner);
   void lanes_loop(int level, const std::function<void()>& inner);
+
+  // flush.cpp
+  bool can_flush() const;
+  void pin_accumulators();
 
   // address.cpp
   Slot slot_of(const Access& a) const;
@@ -170,7 +178,9 @@ class Emitter {
   ScalarId deferred_ = -1;
   const DotForm* dot_ = nullptr;
   bool dot_columns_ = false;
-  bool last_group_ = false;  // the one that may have fewer steps
+  bool last_group_ = false;         // the one that may have fewer steps
+  llvm::Value* control_ = nullptr;  // where the CPU's mode before start_flushing() is kept
+  bool flushing_ = false;
   int acc_parts_ = 1;
   std::vector<std::vector<llvm::Value*>> acc_;
 };

@@ -65,9 +65,10 @@ std::string feature_string(const CodeTarget& target) {
     case Isa::sse42: return "+sse4.2";
     case Isa::avx2: return "+avx2,+fma,+f16c,+bmi,+bmi2";
     case Isa::avx512: {
-      constexpr char kAvx512[] =
-          "+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl";
-      return target.vnni ? fmt::format("{},+avx512vnni", kAvx512) : kAvx512;
+      std::string out = "+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl";
+      if (target.vnni) out += ",+avx512vnni";
+      if (target.bf16) out += ",+avx512bf16";
+      return out;
     }
   }
   __builtin_unreachable();

@@ -1,4 +1,4 @@
-// Loads of groups of bytes (backends/llvm/dot.h).
+// Loads of groups of bytes or bf16 (backends/llvm/dot.h).
 #include "backends/llvm/emitter.h"
 
 namespace lathe::codegen {
@@ -16,11 +16,11 @@ Value* Emitter::load_group(ScalarId id, int row, int part) {
 
 // The steps that there are: what follows them in memory may not be ours.
 Value* Emitter::group_of_a(Value* pointer) {
-  llvm::Type* group = b_.getIntNTy(static_cast<unsigned>(8 * dot_->group));
-  const int steps = last_group_ ? dot_->rest : dot_->group;
+  llvm::Type* group = b_.getIntNTy(static_cast<unsigned>(8 * dot_->group_bytes()));
+  const int all = dot_->bytes * (last_group_ ? dot_->rest : dot_->group);
   Value* out = nullptr;
-  for (int done = 0; done < steps;) {
-    const int bytes = steps - done >= 4 ? 4 : steps - done >= 2 ? 2 : 1;
+  for (int done = 0; done < all;) {
+    const int bytes = all - done >= 4 ? 4 : all - done >= 2 ? 2 : 1;
     Value* piece = b_.CreateAlignedLoad(
         b_.getIntNTy(static_cast<unsigned>(8 * bytes)),
         b_.CreateConstGEP1_64(b_.getInt8Ty(), pointer, static_cast<uint64_t>(done)),
@@ -35,7 +35,7 @@ Value* Emitter::group_of_a(Value* pointer) {
 // A group for each lane. Bytes of steps that there are not are zero, whatever memory holds.
 Value* Emitter::groups_of_b(const Slot& slot, int level, int part) {
   const int group = dot_->group, active = tile_.active(part);
-  llvm::Type* element = b_.getIntNTy(static_cast<unsigned>(8 * group));
+  llvm::Type* element = b_.getIntNTy(static_cast<unsigned>(8 * dot_->group_bytes()));
   auto* type = llvm::FixedVectorType::get(element, static_cast<unsigned>(tile_.lanes));
   Value* pointer = address(slot, level, 0, part * tile_.lanes);
   // The lanes beyond the tile's end are read too where the operand goes on.
@@ -53,7 +53,8 @@ Value* Emitter::groups_of_b(const Slot& slot, int level, int part) {
                                    static_cast<uint64_t>(lane));
     }
   }
-  if (last_group_) {
+  // Of bf16 a panel, or the kernel's own operand, has something there.
+  if (last_group_ && dot_->bytes == 1) {
     const uint64_t mask = (uint64_t{1} << (8 * dot_->rest)) - 1;
     out = b_.CreateAnd(out, llvm::ConstantInt::get(type, mask));
   }

@@ -139,7 +139,9 @@ class Nest {
         return;
       case Core::Reduce:
         e_.start_accumulators();
+        e_.start_flushing();
         e_.reduction_loops(pars, 1, [&] { e_.fold(); });
+        e_.stop_flushing();
         if (k_.order == Order::Lanes) {
           e_.join_lanes();
           e_.set_tile(Tile{});

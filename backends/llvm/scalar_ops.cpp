@@ -241,9 +241,27 @@ Value* ScalarOps::combine(Combine how, DType t, Value* acc, Value* a, Value* b) 
     case Combine::And: return b_.CreateAnd(acc, a);
     case Combine::Or: return b_.CreateOr(acc, a);
     case Combine::Fma: return apply(Scalar::Fma, t, t, a, b, acc);
+    case Combine::FmaFlush: return fma_flush(a, b, acc);
     case Combine::Assign: return a;
   }
   __builtin_unreachable();
+}
+
+// As ir/scalar_eval.h has it.
+Value* ScalarOps::fma_flush(Value* a, Value* b, Value* c) {
+  const auto number = [&](double v) { return llvm::ConstantFP::get(a->getType(), v); };
+  // `kept` where `like` is at least `least`, else a zero of the sign of `like`.
+  const auto flush = [&](Value* kept, Value* like, double least) {
+    Value* tiny =
+        b_.CreateFCmpOLT(b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, like), number(least));
+    return b_.CreateSelect(
+        tiny, b_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, number(0), like), kept);
+  };
+  a = flush(a, a, 0x1p-126), b = flush(b, b, 0x1p-126);
+  Value* sum = fma(a, b, c);
+  if (target_.is_x86() && !target_.has_fma()) return flush(sum, sum, 0x1p-126);
+  Value* scaled = fma(b_.CreateFMul(a, number(0x1p64)), b, b_.CreateFMul(c, number(0x1p64)));
+  return flush(sum, scaled, 0x1p-62);
 }
 
 Value* ScalarOps::identity(Combine how, DType t) const {

@@ -43,6 +43,7 @@ class ScalarOps {
   llvm::Value* divide(Scalar op, DType t, llvm::Value* a, llvm::Value* b);
   llvm::Value* shift(Scalar op, DType t, llvm::Value* a, llvm::Value* count);
   llvm::Value* fma(llvm::Value* a, llvm::Value* b, llvm::Value* c);
+  llvm::Value* fma_flush(llvm::Value* a, llvm::Value* b, llvm::Value* c);
   llvm::Value* scale2(llvm::Value* x, llvm::Value* n);
   llvm::Value* scalef(llvm::Value* x, llvm::Value* n);
   llvm::Value* remainder(llvm::Value* a, llvm::Value* b);

@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "backends/simd/factors.h"
+#include "backends/simd/flush.h"
 #include "backends/simd/vm.h"
 
 namespace lathe::simd {
@@ -26,6 +28,16 @@ constexpr int64_t kRowChunk = 2048;         // of a single row, whose sums stay 
 constexpr int64_t kBlockFloats = 32 << 10;  // of sums
 constexpr int64_t kCopyFloats = 128 << 10;  // of A
 constexpr int64_t kRowsWorthPacking = 8;    // register tiles of rows
+
+float value(float x) { return x; }
+float value(BFloat16 x) { return bf16_to_float(x.bits); }
+
+void copy_row(float* to, const float* from, int64_t n) {
+  std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+}
+void copy_row(float* to, const BFloat16* from, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) to[j] = value(from[j]);
+}
 
 int64_t k_offset(const Matrix& x, int64_t k) {
   if (x.runs.empty()) return k * x.step;
@@ -57,19 +69,23 @@ void pack_transposed(float* to, const float* b, int64_t along, int64_t columns, 
 }
 
 // The panel of k in [k0, k0 + k) and `columns` columns; missing columns are zero.
-void pack_panel(float* to, const float* b, const Matrix& x, int64_t columns, int64_t k0, int64_t k,
-                int64_t width) {
+template <class T>
+void pack_panel(float* to, const T* b, const Matrix& x, const std::vector<uint8_t>& there,
+                int64_t columns, int64_t k0, int64_t k, int64_t width) {
   if (columns < width) std::memset(to, 0, static_cast<size_t>(k * width) * sizeof(float));
-  if (x.step == 1 && x.runs.empty() && x.along != 1) {
-    pack_transposed(to, b + k0, x.along, columns, k, width);
-    return;
-  }
+  if constexpr (std::is_same_v<T, float>)
+    if (x.step == 1 && x.runs.empty() && x.along != 1 && there.empty())
+      return pack_transposed(to, b + k0, x.along, columns, k, width);
   for (int64_t i = 0; i < k; ++i) {
-    const float* from = b + k_offset(x, k0 + i);
     float* row = to + i * width;
-    if (x.along == 1) std::memcpy(row, from, static_cast<size_t>(columns) * sizeof(float));
+    if (!there.empty() && !there[static_cast<size_t>(k0 + i)]) {
+      std::fill_n(row, columns, 0.0f);
+      continue;
+    }
+    const T* from = b + k_offset(x, k0 + i);
+    if (x.along == 1) copy_row(row, from, columns);
     else
-      for (int64_t j = 0; j < columns; ++j) row[j] = from[j * x.along];
+      for (int64_t j = 0; j < columns; ++j) row[j] = value(from[j * x.along]);
   }
 }
 
@@ -87,7 +103,11 @@ struct Rows {
   bool packed;        // tile after tile, each [k][its rows]
 };
 
+// T: of the factors.
+template <class T>
 class Multiply {
+  static constexpr bool kWidens = !std::is_same_v<T, float>;  // factors are used as copies only
+
  public:
   Multiply(const Contraction& x, void* const* args)
       : x_(x), run_(x.plan, args), args_(args), width_(x.table->gemm_width) {
@@ -108,7 +128,8 @@ class Multiply {
   void range(const int64_t* low, const int64_t* high) {
     low_ = low, high_ = high;
     const int64_t rows = x_.m >= 0 ? high[x_.m] - low[x_.m] : 1;
-    if (rows == 1 && x_.b.along == 1 && x_.b.runs.empty() && high[x_.n] - low[x_.n] >= kChunk)
+    if (!kWidens && rows == 1 && x_.b.along == 1 && x_.b.runs.empty() && x_.b_there.empty() &&
+        high[x_.n] - low[x_.n] >= kChunk)
       chunk_ = kRowChunk;
     const int64_t sums = std::min(rows, block_) * chunk_, panel = k_block_ * width_;
     const int64_t copy = std::min(rows, block_) * x_.k;
@@ -118,7 +139,7 @@ class Multiply {
     panel_ = sums_ + (sums + 15) / 16 * 16;
     copy_ = panel_ + (panel + 15) / 16 * 16;
     pack_columns_ =
-        x_.b.along != 1 || !x_.b.runs.empty() ||
+        kWidens || x_.b.along != 1 || !x_.b_there.empty() || !x_.b.runs.empty() ||
         (rows >= kRowsWorthPacking * x_.table->gemm_rows && x_.b.step != x_.table->gemm_width);
     for (size_t i = 0; i < x_.plan.k.par.size(); ++i) run_.symbols()[i] = low[i];
     do {
@@ -143,12 +164,12 @@ class Multiply {
     run_.symbols()[x_.n] = low_[x_.n];
     return index_at(x_.plan.k, e, run_.symbols());
   }
-  const float* origin(const Matrix& x) {
-    return static_cast<const float*>(args_[x.operand]) + origin(x.offset);
+  const T* origin(const Matrix& x) {
+    return static_cast<const T*>(args_[x.operand]) + origin(x.offset);
   }
 
   void matrices(int64_t rows) {
-    const float* a = origin(x_.a);
+    const T* a = origin(x_.a);
     for (size_t g = 0; g < x_.guards.size(); ++g)
       guard_origins_[g] = origin(x_.guards[g].guard.index);
     const int64_t columns = high_[x_.n] - low_[x_.n];
@@ -166,7 +187,7 @@ class Multiply {
   }
 
   // Rows m and on, all columns of one panel.
-  void panel(const Rows& block, int64_t m, const RowTiles& tiles, const float* b, int64_t columns) {
+  void panel(const Rows& block, int64_t m, const RowTiles& tiles, const T* b, int64_t columns) {
     for (int64_t n = 0; n < columns; n += chunk_) {
       const int64_t count = std::min(chunk_, columns - n);
       // Rows follow each other where no tile reaches beyond the last column, or only into the row
@@ -189,8 +210,17 @@ class Multiply {
 
   // Rows m and on are read where they lie, unless k is not contiguous, some of it is zero, or the
   // rows' distance makes them compete for the same sets of the cache.
-  Rows arrange(const float* a, int64_t m, const RowTiles& tiles, int64_t columns) {
+  Rows arrange(const T* a, int64_t m, const RowTiles& tiles, int64_t columns) {
     const Matrix& x = x_.a;
+    if constexpr (kWidens) {
+      pack_by_k(a, m, tiles);
+      return {copy_, 0, 0, true};
+    } else {
+      return arrange_floats(x, a, m, tiles, columns);
+    }
+  }
+  Rows arrange_floats(const Matrix& x, const float* a, int64_t m, const RowTiles& tiles,
+                      int64_t columns) {
     const bool strided = x.step != 1 && columns >= 4 * width_ && tiles.rows > 1;
     const bool competing = x.step == 1 && x.along % 256 == 0 && x_.k >= 768 && tiles.rows > 4;
     if (x.runs.empty() && !strided && !competing) return {a + m * x.along, x.along, x.step, false};
@@ -225,21 +255,21 @@ class Multiply {
 
   // Where guards differ from k to k within a run: which rows have an element is decided for all of
   // the block at once.
-  void pack_by_k(const float* a, int64_t m, const RowTiles& tiles) {
+  void pack_by_k(const T* a, int64_t m, const RowTiles& tiles) {
     const Matrix& x = x_.a;
     for (int64_t k = 0; k < x_.k; ++k) {
       int64_t begin = 0, end = tiles.rows;
       const int64_t run = k / x.run, i = k % x.run;
       while (begin < end && !has(m + begin, run, i)) ++begin;
       while (end > begin && !has(m + end - 1, run, i)) --end;
-      const float* from = a + k_offset(x, k) + m * x.along;
+      const T* from = a + k_offset(x, k) + m * x.along;
       for (int64_t t = 0; t < tiles.count(); ++t) {
         const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
         float* to = copy_ + first * x_.k + k * rows;
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t row = first + r;
           const bool there = row >= begin && row < end && (all_intervals_ || has(m + row, run, i));
-          to[r] = there ? from[row * x.along] : 0.0f;
+          to[r] = there ? value(from[row * x.along]) : 0.0f;
         }
       }
     }
@@ -257,27 +287,29 @@ class Multiply {
   }
 
   // sums[rows][count] (+)= the products of k in [k0, k0 + k).
-  void multiply(const Rows& a, const RowTiles& tiles, const float* b, int64_t count, int64_t k0,
+  void multiply(const Rows& a, const RowTiles& tiles, const T* b, int64_t count, int64_t k0,
                 int64_t k) {
+    const FlushScope scope(x_.flush);
     GemmTile t;
     t.k = k;
     t.c_row = row_;
     t.accumulate = k0 > 0;
-    if (chunk_ == kRowChunk) {
-      t.a_step = a.packed ? 1 : a.step;
-      t.a = a.data + k0 * t.a_step;
-      t.b = b + k0 * x_.b.step;
-      t.b_step = x_.b.step;
-      t.c = sums_;
-      return x_.table->gemm_row(t, count);
-    }
+    if constexpr (!kWidens)
+      if (chunk_ == kRowChunk) {
+        t.a_step = a.packed ? 1 : a.step;
+        t.a = a.data + k0 * t.a_step;
+        t.b = b + k0 * x_.b.step;
+        t.b_step = x_.b.step;
+        t.c = sums_;
+        return x_.table->gemm_row(t, count);
+      }
     for (int64_t n = 0; n < count; n += width_) {
-      const float* from = b + n * x_.b.along;
-      if (pack_columns_ || count - n < width_) {
-        pack_panel(panel_, from, x_.b, std::min(width_, count - n), k0, k, width_);
+      const T* from = b + n * x_.b.along;
+      if (kWidens || pack_columns_ || count - n < width_) {
+        pack_panel(panel_, from, x_.b, x_.b_there, std::min(width_, count - n), k0, k, width_);
         t.b = panel_;
         t.b_step = width_;
-      } else {
+      } else if constexpr (!kWidens) {
         t.b = from + k0 * x_.b.step;
         t.b_step = x_.b.step;
       }
@@ -302,12 +334,20 @@ class Multiply {
   float *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;
 };
 
+template <class T>
+void run_of(void* const* args, int64_t begin, int64_t end, const void* context) {
+  const auto& x = *static_cast<const Contraction*>(context);
+  int64_t low[kMaxIvs], high[kMaxIvs];
+  if (plan_range(x.plan, begin, end, low, high)) Multiply<T>(x, args).range(low, high);
+}
+
 }  // namespace
 
 void run_contraction(void* const* args, int64_t begin, int64_t end, const void* context) {
-  const auto& x = *static_cast<const Contraction*>(context);
-  int64_t low[kMaxIvs], high[kMaxIvs];
-  if (plan_range(x.plan, begin, end, low, high)) Multiply(x, args).range(low, high);
+  run_of<float>(args, begin, end, context);
+}
+void run_bf16_contraction(void* const* args, int64_t begin, int64_t end, const void* context) {
+  run_of<BFloat16>(args, begin, end, context);
 }
 
 }  // namespace lathe::simd

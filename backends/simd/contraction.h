@@ -1,6 +1,7 @@
 // Contractions: C[m, n] = sum over k of A[m, k] * B[k, n], followed by whatever the kernel computes
 // from the sum, run by the tile VM on each finished row of a block. A convolution is one whose k
 // are the taps and channels, whose rows are the pixels of an image row, and whose A has guards.
+// Factors are f32, or bf16 that are widened as they are copied.
 #pragma once
 
 #include <memory>
@@ -37,12 +38,16 @@ struct Contraction {
   int64_t k = 0;
   Matrix a, b;
   std::vector<RowGuard> guards;
+  std::vector<uint8_t> b_there;  // by k: whether B has it, else it is zero; empty: it has all
+  bool flush = false;            // Combine::FmaFlush
 };
 
-// Refuses kernels of another form, with the reason.
-Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c, const Table& table);
+// Refuses kernels of another form, with the reason. `factors`: f32 or bf16.
+Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c, const Table& table,
+                                                            DType factors);
 
-// A KernelFn; `context` is a Contraction.
+// KernelFns; `context` is a Contraction of factors in f32, or in bf16.
 void run_contraction(void* const* args, int64_t begin, int64_t end, const void* context);
+void run_bf16_contraction(void* const* args, int64_t begin, int64_t end, const void* context);
 
 }  // namespace lathe::simd

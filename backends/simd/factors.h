@@ -5,9 +5,9 @@
 
 namespace lathe::simd {
 
-// Why the kernel is not one sequential sum of products of two loads of f32, affine in the ivs, or
-// null. The loads may be guarded.
-const char* refuse_product(const Kernel& k);
+// Why the kernel is not one sequential sum, in f32, of products of two loads from operands of this
+// type, affine in the ivs, or null. The loads may be guarded.
+const char* refuse_product(const Kernel& k, DType factors);
 
 const IndexExpr& factor_offset(const Kernel& k, ScalarId id);
 bool guarded(const Kernel& k, ScalarId id);

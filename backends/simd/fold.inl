@@ -59,6 +59,7 @@ FoldFn find_integer_fold(Combine combine) {
     case Combine::Or: return LATHE_FOLD(OrOf);
     case Combine::Fma: return LATHE_FOLD(FmaOf);
     case Combine::Assign: return LATHE_FOLD(LastOf);
+    case Combine::FmaFlush: return nullptr;
   }
 #undef LATHE_FOLD
   return nullptr;
@@ -72,7 +73,8 @@ FoldFn find_float_fold(Combine combine) {
     case Combine::Max: return LATHE_FOLD(MaxOf, MaxV);
     case Combine::Min: return LATHE_FOLD(MinOf, MinV);
     case Combine::Mul: return LATHE_FOLD(MulOf, MulV);
-    case Combine::Fma: return LATHE_FOLD(FmaOf, FmaV);
+    case Combine::Fma:
+    case Combine::FmaFlush: return LATHE_FOLD(FmaOf, FmaV);
     case Combine::Assign: return Lanes ? fold_lane_loop<T, LastOf> : fold_in_order<T, LastOf>;
     case Combine::And:
     case Combine::Or: return nullptr;

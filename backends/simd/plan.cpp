@@ -348,12 +348,14 @@ class Planner {
     f.acc = accumulators_.back();
     f.bytes = width(r.type);
     f.identity = scalar::combine_identity(r.combine, r.type);
-    f.fma = r.combine == Combine::Fma;
+    f.fma = is_fma(r.combine);
+    f.flush = r.combine == Combine::FmaFlush;
     f.join = combine_fn(scalar::join(r.combine), r.type, 0);
     p_.folds.push_back(f);
   }
 
-  // As a tile function of (acc, a), or of (a, b, acc) for Fma. Null for Assign: a copy.
+  // As a tile function of (acc, a), or of (a, b, acc) for Fma and FmaFlush. Null for Assign: a
+  // copy.
   TileFn combine_fn(Combine c, DType type, int uniform) const {
     switch (c) {
       case Combine::Add: return table_.op(Scalar::Add, type, uniform);
@@ -362,7 +364,8 @@ class Planner {
       case Combine::Mul: return table_.op(Scalar::Mul, type, uniform);
       case Combine::And: return table_.op(Scalar::And, type, uniform);
       case Combine::Or: return table_.op(Scalar::Or, type, uniform);
-      case Combine::Fma: return table_.op(Scalar::Fma, type, uniform);
+      case Combine::Fma:
+      case Combine::FmaFlush: return table_.op(Scalar::Fma, type, uniform);
       case Combine::Assign: return nullptr;
     }
     return nullptr;

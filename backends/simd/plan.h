@@ -67,6 +67,7 @@ struct TileFold {
   FoldFn along = nullptr;  // the vector iv is the reduction
   TileFn join = nullptr;   // lane with lane
   bool fma = false;
+  bool flush = false;  // subnormals are zero: runs in a FlushScope
   Reg acc = -1, a = -1, b = -1;
   int bytes = 0;
   uint64_t identity = 0;

@@ -13,7 +13,8 @@ constexpr int64_t kNarrowest = 8, kNarrowestOfLong = 2, kLong = 32;
 
 // The iv that moves `mine` but not `other` and is best for vectors: contiguous in the result, long.
 int choose_columns(const Kernel& k, ScalarId mine, ScalarId other, int* score) {
-  if (guarded(k, mine)) return -1;
+  for (int i = 0; i < static_cast<int>(k.par.size()); ++i)
+    if (decides(k, mine, i)) return -1;
   int best = -1;
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i) {
     if (!concerns(k, mine, i) || concerns(k, other, i)) continue;
@@ -68,12 +69,28 @@ void add_guards(Contraction& x, const Kernel& k, ScalarId a) {
   x.a.runs = run_offsets(k, x.a.offset);
 }
 
+// What guards, which no parallel iv decides, leave of B.
+std::vector<uint8_t> there(const Kernel& k, ScalarId b) {
+  std::vector<uint8_t> out;
+  if (!guarded(k, b)) return out;
+  out.assign(static_cast<size_t>(k.steps()), 1);
+  for (const GuardId id : k.body[static_cast<size_t>(b)].guards) {
+    const Guard& g = k.guards[static_cast<size_t>(id)];
+    const int64_t run = k.red.back(), step = step_of_k(k, g.index);
+    const std::vector<int64_t> runs = run_offsets(k, g.index);
+    for (int64_t i = 0; i < std::ssize(out); ++i)
+      if (!holds(g, g.index.constant + runs[static_cast<size_t>(i / run)] + i % run * step))
+        out[static_cast<size_t>(i)] = 0;
+  }
+  return out;
+}
+
 }  // namespace
 
-Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c,
-                                                            const Table& table) {
+Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c, const Table& table,
+                                                            DType factors) {
   const Kernel& k = c.kernel;
-  if (const char* reason = refuse_product(k)) return failure("{}", reason);
+  if (const char* reason = refuse_product(k, factors)) return failure("{}", reason);
   ScalarId a = k.reductions[0].a, b = k.reductions[0].b;
   int score = 0;
   int n = choose_columns(k, b, a, &score);
@@ -92,6 +109,8 @@ Result<std::shared_ptr<const Contraction>> plan_contraction(const Canonical& c,
   x->a = matrix(k, a, x->m);
   x->b = matrix(k, b, n);
   add_guards(*x, k, a);
+  x->b_there = there(k, b);
+  x->flush = k.reductions[0].combine == Combine::FmaFlush;
   x->plan = make_plan(c, table, n, true);
   return std::shared_ptr<const Contraction>(std::move(x));
 }

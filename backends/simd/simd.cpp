@@ -20,10 +20,16 @@ Result<CompiledKernel> simd_kernel(const Kernel& k, const KernelSchedule& s, con
   if (table == nullptr) return failure("the xsimd backend needs SSE4.2 or newer");
   LATHE_ASSERT(k.par.size() <= kMaxIvs, "{} parallel ivs", k.par.size());
   Canonical c = canonicalize(k, s);
-  if (auto contraction = plan_contraction(c, *table))
-    return CompiledKernel{run_contraction, contraction->get(), *contraction,
-                          fmt::format("simd/{} contract {}x{}", name(target.isa), table->gemm_rows,
-                                      table->gemm_width)};
+  const auto contract = [&](KernelFn run, DType factors) -> std::optional<CompiledKernel> {
+    const auto contraction = plan_contraction(c, *table, factors);
+    if (!contraction) return std::nullopt;
+    return CompiledKernel{
+        run, contraction->get(), *contraction,
+        fmt::format("simd/{} contract {}x{}{}", name(target.isa), table->gemm_rows,
+                    table->gemm_width, factors == DType::bf16 ? " bf16" : "")};
+  };
+  if (auto compiled = contract(run_contraction, DType::f32)) return *std::move(compiled);
+  if (auto compiled = contract(run_bf16_contraction, DType::bf16)) return *std::move(compiled);
   if (auto taps = plan_taps(c, *table))
     return CompiledKernel{run_taps, taps->get(), *taps,
                           fmt::format("simd/{} taps", name(target.isa))};

@@ -114,7 +114,8 @@ class TapsRun {
 
 Result<std::shared_ptr<const Taps>> plan_taps(const Canonical& c, const Table& table) {
   const Kernel& k = c.kernel;
-  if (const char* reason = refuse_product(k)) return failure("{}", reason);
+  if (const char* reason = refuse_product(k, DType::f32)) return failure("{}", reason);
+  if (k.reductions[0].combine != Combine::Fma) return failure("subnormals are flushed");
   if (k.steps() > kMostTaps) return failure("more than {} taps", kMostTaps);
   ScalarId a = k.reductions[0].a, b = k.reductions[0].b;
   if (guarded(k, b)) std::swap(a, b);

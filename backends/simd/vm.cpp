@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "backends/simd/flush.h"
 #include "backends/simd/move.h"
 
 namespace lathe::simd {
@@ -147,8 +148,10 @@ void Run::reduce_row() {
       const int64_t n = std::min(p_.tile, extent - start);
       symbols_[p_.vector] = start;
       run_list(Level::Step, n);
-      for (const TileFold& f : p_.folds)
+      for (const TileFold& f : p_.folds) {
+        const FlushScope scope(f.flush);
         f.along(regs_[f.acc], regs_[f.a], f.b >= 0 ? regs_[f.b] : nullptr, n);
+      }
     }
     symbols_[p_.vector] = 0;
   });
@@ -259,8 +262,10 @@ void Run::fold(int64_t n, int64_t lane) {
   for (const TileFold& f : p_.folds) {
     const int64_t apart = p_.registers[static_cast<size_t>(f.acc)].varying ? p_.tile : 1;
     void* acc = reg<std::byte>(f.acc) + lane * f.bytes * apart;
-    if (f.fma) f.tile(acc, regs_[f.a], regs_[f.b], acc, n);
-    else if (f.tile != nullptr) f.tile(acc, acc, regs_[f.a], nullptr, n);
+    if (f.fma) {
+      const FlushScope scope(f.flush);
+      f.tile(acc, regs_[f.a], regs_[f.b], acc, n);
+    } else if (f.tile != nullptr) f.tile(acc, acc, regs_[f.a], nullptr, n);
     else std::memcpy(acc, regs_[f.a], static_cast<size_t>(n * f.bytes));
   }
 }

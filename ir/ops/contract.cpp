@@ -145,7 +145,10 @@ ScalarId lower_dot(Lowering& l, const Node& n, int, const Index& at) {
   const ScalarId rhs =
       pull_factor(l, n.operands[1], a.rhs_batch, a.rhs_contract, at, rhs_free, red, accumulator);
   if (extents.empty()) return l.emit(Scalar::Mul, accumulator, {lhs, rhs});
-  return l.accumulate(Combine::Fma, accumulator, lhs, rhs);
+  // Of two bf16 tensors as machines multiply them (ir/README.md).
+  const auto is_bf16 = [&](Value v) { return l.type(v).dtype == DType::bf16; };
+  const bool flush = accumulator == DType::f32 && is_bf16(n.operands[0]) && is_bf16(n.operands[1]);
+  return l.accumulate(flush ? Combine::FmaFlush : Combine::Fma, accumulator, lhs, rhs);
 }
 
 Dims counting(int64_t from, size_t count) {

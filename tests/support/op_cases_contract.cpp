@@ -87,6 +87,15 @@ void add_dot_rows(std::vector<OpCase>& cases) {
                    {},
                    1e-3,
                    false});
+  cases.push_back({OpId::dot_general,
+                   "dot_general/bf16_to_f32",
+                   [](Graph& g, const Dim& n) -> std::vector<Expr> {
+                     return {dot_general(in(g, {n, 19}, DType::bf16), in(g, {19, 21}, DType::bf16),
+                                         {.lhs_contract = {1}, .rhs_contract = {0}})};
+                   },
+                   {},
+                   1e-3,
+                   false});
   cases.push_back(
       {OpId::dot_general,
        "dot_general/f64",

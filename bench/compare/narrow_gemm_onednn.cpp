@@ -1,6 +1,6 @@
 #include <dnnl.hpp>
 
-#include "bench/compare/byte_gemm.h"
+#include "bench/compare/narrow_gemm.h"
 
 namespace lathe::compare {
 namespace {
@@ -9,7 +9,16 @@ using dnnl::memory;
 using Format = memory::format_tag;
 using Type = memory::data_type;
 
-Type type_of(const Tensor& t) { return t.dtype() == DType::i8 ? Type::s8 : Type::u8; }
+Type type_of(DType t) {
+  switch (t) {
+    case DType::i8: return Type::s8;
+    case DType::u8: return Type::u8;
+    case DType::i32: return Type::s32;
+    case DType::bf16: return Type::bf16;
+    case DType::f32: return Type::f32;
+    default: fail("no product of {} is asked for", name(t));
+  }
+}
 
 dnnl::matmul::primitive_desc find_implementation(const memory::desc& a, const memory::desc& b,
                                                  const memory::desc& c,
@@ -23,15 +32,16 @@ dnnl::matmul::primitive_desc find_implementation(const memory::desc& a, const me
 
 }  // namespace
 
-std::function<void()> prepare_onednn(const ByteGemm& g) {
+std::function<void()> prepare_onednn(const NarrowGemm& g) {
   const auto [model, m, n, k] = g.shape;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
-  const memory::desc da({m, k}, type_of(g.a), Format::ab), dc({m, n}, Type::s32, Format::ab);
+  const memory::desc da({m, k}, type_of(g.a.dtype()), Format::ab),
+      dc({m, n}, type_of(g.sum), Format::ab);
   const auto implementation =
-      find_implementation(da, {{k, n}, type_of(g.b), Format::any}, dc, engine);
+      find_implementation(da, {{k, n}, type_of(g.b.dtype()), Format::any}, dc, engine);
   memory a(da, engine, const_cast<void*>(g.a.raw())),
-      given({{k, n}, type_of(g.b), Format::ab}, engine, const_cast<void*>(g.b.raw())),
+      given({{k, n}, type_of(g.b.dtype()), Format::ab}, engine, const_cast<void*>(g.b.raw())),
       b(implementation.weights_desc(), engine), c(dc, engine, g.c);
   dnnl::reorder(given, b).execute(stream, given, b);
   stream.wait();

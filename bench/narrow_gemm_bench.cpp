@@ -1,20 +1,22 @@
-// Products of bytes, summed in i32: the 24 model shapes of bench/compare with a literal second
-// factor, beside the measured roof of u8 by s8 and, where it was built with (LATHE_COMPARE),
-// oneDNN. A row takes its samples in turns; times are medians of the wall clock. For threads other
-// than all, OMP_NUM_THREADS says the same to oneDNN.
+// Products of bytes, summed in i32, and of bf16, summed in f32: the 24 model shapes of
+// bench/compare with a literal second factor, beside the measured roof of u8 by s8 or of bf16 and,
+// where it was built with (LATHE_COMPARE), oneDNN. A row takes its samples in turns; times are
+// medians of the wall clock. For threads other than all, OMP_NUM_THREADS says the same to oneDNN.
 //
-//   byte_gemm_bench llvm|simd [seconds per shape] [threads] [u8s8|s8s8] [index of the only shape]
+//   narrow_gemm_bench llvm|simd [seconds per shape] [threads] [u8s8|s8s8|bf16] [index of the only
+//   shape]
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <string>
 
 #include "backends/compile.h"
-#include "bench/compare/byte_gemm.h"
+#include "bench/compare/narrow_gemm.h"
 #include "ir/expr.h"
 #include "runtime/cpu.h"
 #include "runtime/roof.h"
@@ -22,7 +24,7 @@
 namespace lathe {
 namespace {
 
-using compare::ByteGemm;
+using compare::NarrowGemm;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kModelShapes = 24;
@@ -35,18 +37,22 @@ double seconds_since(Clock::time_point start) {
 Tensor noise(DType t, Dims dims, unsigned seed) {
   std::mt19937 random(seed);
   Tensor out = Tensor::empty(t, std::move(dims));
+  if (t == DType::bf16) {  // small integers, whose sums are exact
+    for (int64_t i = 0; i < out.size(); ++i) out.set(i, static_cast<double>(random() % 9) - 4);
+    return out;
+  }
   auto* bytes = static_cast<uint8_t*>(out.mutable_raw());
   std::generate_n(bytes, out.size(), [&] { return static_cast<uint8_t>(random()); });
   return out;
 }
 
-bool correct(const ByteGemm& g) {
+bool correct(const NarrowGemm& g, const Tensor& c) {
   const auto [model, m, n, k] = g.shape;
   for (int64_t i = 0; i < m; i += std::max<int64_t>(m / 3, 1))
     for (int64_t j = 0; j < n; j += 1 + n / 500) {
-      int64_t sum = 0;
-      for (int64_t r = 0; r < k; ++r) sum += g.a.int_at(i * k + r) * g.b.int_at(r * n + j);
-      if (sum != g.c[i * n + j]) return false;
+      double sum = 0;
+      for (int64_t r = 0; r < k; ++r) sum += g.a.at(i * k + r) * g.b.at(r * n + j);
+      if (sum != c.at(i * n + j)) return false;
     }
   return true;
 }
@@ -70,11 +76,11 @@ struct Engine {
   }
 };
 
-Engine lathe_engine(const ByteGemm& g, const CompileOptions& options) {
+Engine lathe_engine(const NarrowGemm& g, const CompileOptions& options) {
   const auto [model, m, n, k] = g.shape;
   Graph graph("product");
   const Expr x = input(graph, "a", {g.a.dtype(), {m, k}});
-  const DotAttrs attrs = {.lhs_contract = {1}, .rhs_contract = {0}, .dtype = DType::i32};
+  const DotAttrs attrs = {.lhs_contract = {1}, .rhs_contract = {0}, .dtype = g.sum};
   graph.add_output("c", dot_general(x, constant(graph, g.b), attrs).value);
   const std::shared_ptr<Executable> executable = compile(graph, options);
   const auto call = [executable, g] {
@@ -97,22 +103,24 @@ struct Setup {
 
 // Lathe's rate over that of oneDNN; 1 where there is none.
 double measure(const compare::GemmShape& s, const Setup& setup) {
-  Tensor c = Tensor::zeros(DType::i32, {s.m, s.n});
-  const ByteGemm gemm{s, noise(setup.left, {s.m, s.k}, 1), noise(setup.right, {s.k, s.n}, 2),
-                      c.mutable_data<int32_t>()};
+  const DType sum = setup.left == DType::bf16 ? DType::f32 : DType::i32;
+  Tensor c = Tensor::zeros(sum, {s.m, s.n});
+  const NarrowGemm gemm{s, noise(setup.left, {s.m, s.k}, 1), noise(setup.right, {s.k, s.n}, 2), sum,
+                        c.mutable_raw()};
   std::vector<Engine> engines = {lathe_engine(gemm, setup.options)};
 #if LATHE_ONEDNN
   engines.push_back({"oneDNN", compare::prepare_onednn(gemm), {}});
 #endif
   for (Engine& e : engines) {
-    std::fill_n(gemm.c, s.m * s.n, -1);
+    std::memset(gemm.c, -1, static_cast<size_t>(c.bytes()));
     e.call();
-    if (!correct(gemm)) fail("{}x{}x{}: {} is wrong", s.m, s.n, s.k, e.name);
+    if (!correct(gemm, c)) fail("{}x{}x{}: {} is wrong", s.m, s.n, s.k, e.name);
   }
   for (int turn = 0; turn < kTurns; ++turn)
     for (Engine& e : engines) e.sample(setup.seconds / kTurns);
-  const double roof =
-      measure_roof(*setup.options.pool, setup.options.threads, setup.options.target.isa).byte_gops;
+  const Roof roofs =
+      measure_roof(*setup.options.pool, setup.options.threads, setup.options.target.isa);
+  const double roof = setup.left == DType::bf16 ? roofs.bf16_gflops : roofs.byte_gops;
   const double operations = 2e-9 * static_cast<double>(s.m * s.n * s.k);
   const double ours = operations / engines[0].median();
   const double theirs = engines.size() > 1 ? operations / engines[1].median() : 0;
@@ -130,15 +138,20 @@ int main(int argc, char** argv) {
   using lathe::DType;
   const auto backend = lathe::parse_backend(argc > 1 ? argv[1] : "");
   const std::string types = argc > 4 ? argv[4] : "u8s8";
-  if (!backend || (types != "u8s8" && types != "s8s8")) {
-    fmt::print(stderr,
-               "usage: {} llvm|simd [seconds per shape] [threads] [u8s8|s8s8] [index of the only "
-               "shape]\n",
-               argv[0]);
+  if (!backend || (types != "u8s8" && types != "s8s8" && types != "bf16")) {
+    fmt::print(
+        stderr,
+        "usage: {} llvm|simd [seconds per shape] [threads] [u8s8|s8s8|bf16] [index of the only "
+        "shape]\n",
+        argv[0]);
     return 2;
   }
-  lathe::Setup setup{lathe::compile_options(), types[0] == 'u' ? DType::u8 : DType::i8, DType::i8,
-                     argc > 2 ? std::atof(argv[2]) : 0.5};
+  const bool pairs = types == "bf16";
+  lathe::Setup setup{lathe::compile_options(),
+                     pairs             ? DType::bf16
+                     : types[0] == 'u' ? DType::u8
+                                       : DType::i8,
+                     pairs ? DType::bf16 : DType::i8, argc > 2 ? std::atof(argv[2]) : 0.5};
   setup.options.backend = *backend;
   setup.options.threads = argc > 3 ? std::atoi(argv[3]) : 1;
   setup.options.pool = std::make_shared<lathe::ThreadPool>(setup.options.threads);
