@@ -192,8 +192,7 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
       p.unroll = 1;
   // The sums of unrolled pairs would not stay in their registers.
   if (k.red.back() < 4 || (dot && dot->group == 2)) p.unroll = 1;
-  const auto epilogue = static_cast<int64_t>(k.body.size()) - k.pre;
-  p.rows_in_memory = p.rows > 1 && epilogue > 12;
+  p.rows_in_memory = p.rows > 1 && long_epilogue(k);
   return p;
 }
 

@@ -73,6 +73,17 @@ class Emitter {
   void join_lanes();
   llvm::Value*& accumulator(size_t reduction, int row, int part);
 
+  // Sums in memory (sums.cpp): row `row` + r, of rows as wide as the tile.
+  llvm::Value* sum_at(llvm::Value* sums, llvm::Value* row, int r, int part);
+  llvm::Value* load_sum(llvm::Value* sums, llvm::Value* row, int r, int part);
+  void keep_sums(llvm::Value* sums);
+  // The accumulators in memory of the function's own: a long epilogue over all of a tile's
+  // registers would spill most of them; over a stored tile it runs on rows that are in L1.
+  llvm::Value* store_sums();
+  // What follows the sums, row by row in a loop that is `level`; `first` is the first row, and what
+  // varies with the rows was entered at levels not below `from`.
+  void finish_rows(llvm::Value* sums, llvm::Value* first, int from, int level);
+
   // A loop over begin, begin + step, .. < end; `nonempty` where that is known. The accumulators
   // are carried through loops that are not empty.
   void loop(llvm::Value* begin, llvm::Value* end, int64_t step, bool nonempty, const Body& body);
@@ -102,6 +113,8 @@ class Emitter {
     int guarded_from = -1;
     std::vector<std::vector<llvm::Value*>> row_pointer;
   };
+
+  llvm::Type* sum_type();
 
   // emitter.cpp
   bool by_row(IvSet s) const;
@@ -141,6 +154,8 @@ class Emitter {
   bool maskable(DType t) const;
   llvm::Value* tile_mask(int part);
   llvm::Value* load(ScalarId id, int row, int part, bool vector);
+  llvm::Value* vector_pointer(const Slot& s, int level, DType t, int row, int part,
+                              llvm::Value* condition);
   llvm::Value* load_lanes(const Slot& s, int level, DType t, int row, int part, const Condition& c);
   llvm::Value* load_group(ScalarId id, int row, int part);
   llvm::Value* group_of_a(llvm::Value* pointer);

@@ -61,12 +61,11 @@ bool correct(const Conv& conv, std::mt19937& random) {
 bool measure(const ConvLayer& l, int threads, double budget) {
   std::mt19937 random(1);
   const int64_t n = l.result_size();
-  const std::vector<float> x = small_integers(l.channels * l.size * l.size, random),
-                           weights = small_integers(
-                               l.filters * l.channels_each() * l.window * l.window, random),
-                           bias = small_integers(l.filters, random);
-  std::vector<float> y(static_cast<size_t>(n * n * l.filters),
-                       std::numeric_limits<float>::quiet_NaN());
+  const Floats x = small_integers(l.channels * l.size * l.size, random),
+               weights =
+                   small_integers(l.filters * l.channels_each() * l.window * l.window, random),
+               bias = small_integers(l.filters, random);
+  Floats y(static_cast<size_t>(n * n * l.filters), std::numeric_limits<float>::quiet_NaN());
   const Conv conv{l, x.data(), weights.data(), bias.data(), y.data()};
   const PreparedConv prepared = prepare_conv(conv, threads);
   prepared.call();

@@ -34,7 +34,7 @@ constexpr std::array kFunctions = {
 bool measure(const Reference& reference, double budget) {
   std::mt19937 random(1);
   std::uniform_real_distribution<float> range(-6, 6);
-  std::vector<float> x(kSize), y(kSize, std::nanf(""));
+  Floats x(kSize), y(kSize, std::nanf(""));
   for (float& v : x) v = range(random);
   const auto call = prepare_function({reference.name, kSize, x.data(), y.data()});
   call();

@@ -40,9 +40,8 @@ bool correct(const Gemm& g, std::mt19937& random) {
 
 bool measure(const GemmShape& s, int threads, double budget) {
   std::mt19937 random(1);
-  const std::vector<float> a = small_integers(s.m * s.k, random),
-                           b = small_integers(s.k * s.n, random);
-  std::vector<float> c(static_cast<size_t>(s.m * s.n), std::numeric_limits<float>::quiet_NaN());
+  const Floats a = small_integers(s.m * s.k, random), b = small_integers(s.k * s.n, random);
+  Floats c(static_cast<size_t>(s.m * s.n), std::numeric_limits<float>::quiet_NaN());
   const Gemm gemm{s, a.data(), b.data(), c.data()};
   const std::function<void()> call = prepare_gemm(gemm, threads);
   call();

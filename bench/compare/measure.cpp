@@ -17,8 +17,8 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-std::vector<float> small_integers(int64_t size, std::mt19937& random) {
-  std::vector<float> out(static_cast<size_t>(size));
+Floats small_integers(int64_t size, std::mt19937& random) {
+  Floats out(static_cast<size_t>(size));
   for (float& x : out) x = static_cast<float>(static_cast<int>(random() % 9) - 4);
   return out;
 }
