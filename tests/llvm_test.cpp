@@ -8,7 +8,7 @@
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
 #include "runtime/cpu.h"
-#include "tests/support/depthwise_kernel.h"
+#include "tests/support/convolution_kernel.h"
 #include "tests/support/effort.h"
 #include "tests/support/gemm_kernel.h"
 #include "tests/support/kernel_gen.h"
@@ -157,6 +157,20 @@ TEST_CASE("compiled depthwise convolutions give the interpreter's bits, whatever
                                     {8, 8, 3}})
       cases.push_back(noise_case(depthwise_kernel(d), s,
                                  fmt::format("{}x{}x{}", d.height, d.width, d.channels)));
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("compiled convolutions of images give the interpreter's bits, at edges and inside") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
+        KernelSchedule{.parallel = 1, .grain = 5, .vector = 2},
+        KernelSchedule{.parallel = 2, .grain = 32, .vector = 2}})
+    for (const ImageShape& i :
+         {ImageShape{3, 31, 40}, {2, 20, 70, 7, 2}, {1, 9, 16, 5}, {3, 8, 3, 9}})
+      cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
   for (const Row& row : rows())
     if (row.exact) compare(row, cases);
 }

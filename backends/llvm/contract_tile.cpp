@@ -36,7 +36,10 @@ class TileFunction {
     e_.start_accumulators();
     if (stage == Stage::Sum) continue_sums();
     if (stage == Stage::Whole && p_.dot && p_.dot->flips()) start_at_columns();
-    e_.reduction_loops(0, p_.unroll, [&] { e_.fold(); });
+    int unroll = p_.unroll;
+    if (tile_.inside)
+      unroll = static_cast<int>(std::min<int64_t>(k_.red.back(), 8)), e_.separate_copies();
+    e_.reduction_loops(0, unroll, [&] { e_.fold(); });
     if (stage == Stage::Columns) negate_sums();
     if (stage != Stage::Whole) return e_.keep_sums(f_->getArg(2));
     if (p_.rows_in_memory && tile_.rows > 1) return finish_rows(e_.store_sums());

@@ -24,6 +24,7 @@ struct Tile {
   int tail = 0;                  // active lanes of the last part; 0: all
   llvm::Value* count = nullptr;  // active lanes where only known at run time (then parts == 1)
   bool acc_vectors = false;      // accumulators are vectors, not scalars
+  bool inside = false;           // all guards hold
 
   int width() const { return parts * lanes; }
   int active(int part) const { return part == parts - 1 && tail > 0 ? tail : lanes; }
@@ -52,6 +53,9 @@ class Emitter {
   void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
                       int64_t vec_coefficient);
 
+  // Copies of the innermost body share no loads: what neighbouring rows read of an image would be
+  // kept for the next copies, in registers that are not there.
+  void separate_copies() { separate_copies_ = true; }
   // Emits this load only where fold() needs it, row by row: all rows at once would take a register
   // each. It must be an argument of the only reduction and of nothing else.
   void defer(ScalarId load) { deferred_ = load; }
@@ -88,6 +92,10 @@ class Emitter {
   // are carried through loops that are not empty.
   void loop(llvm::Value* begin, llvm::Value* end, int64_t step, bool nonempty, const Body& body);
 
+  // Whether all guards hold at `rows` values of `row` from its symbol's on, at those of the other
+  // parallel ivs, and over the whole reduction space; null where that cannot be told.
+  llvm::Value* all_inside(SymbolId row, int rows);
+
   llvm::Value* use(ScalarId id, int row, int part, bool vector);
   llvm::Value* i64(int64_t v) const { return b_.getInt64(static_cast<uint64_t>(v)); }
   llvm::IRBuilder<>& builder() { return b_; }
@@ -115,6 +123,7 @@ class Emitter {
   };
 
   llvm::Type* sum_type();
+  llvm::Value* opaque(llvm::Value* v);
 
   // emitter.cpp
   bool by_row(IvSet s) const;
@@ -183,6 +192,7 @@ class Emitter {
   std::vector<Slot> slots_;  // loads by ScalarId, then stores
   std::vector<bool> feeds_vector_;
   ScalarId deferred_ = -1;
+  bool separate_copies_ = false;
   const DotForm* dot_ = nullptr;
   bool dot_columns_ = false;
   bool last_group_ = false;  // the one that may have fewer steps

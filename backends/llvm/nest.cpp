@@ -26,10 +26,12 @@ class Nest {
     const bool vectors = tile_.vec >= 0 && k_.order != Order::Lanes;
     for (int i = 0; i < pars; ++i)
       if (i != tile_.row && !(vectors && i == tile_.vec)) order_.push_back(i);
-    // Windows overlap along the rows and the iv before them: what one tile has read of its lanes is
-    // in L1 when the next ones read it.
-    if (vectors) order_.insert(order_.end() - (tile_.row >= 0 && !order_.empty()), tile_.vec);
+    // Windows overlap along the rows and the iv before them: where a strip of rows stays in L1,
+    // what tiles have read of their lanes is there when the next ones read it.
+    const bool strips = tile_.row >= 0 && strip_bytes() < target.l1_bytes;
+    if (vectors && strips) order_.insert(order_.end() - (order_.empty() ? 0 : 1), tile_.vec);
     if (tile_.row >= 0) order_.push_back(tile_.row);
+    if (vectors && !strips) order_.push_back(tile_.vec);
     for (int i = 0; i < pars; ++i) e_.set_level(order_[static_cast<size_t>(i)], i + 1);
     for (int i = 0; i < reds; ++i) e_.set_level(k_.red_symbol(i), pars + i + 1);
     const bool inside = k_.core == Core::Cumulative || k_.core == Core::Scatter;
@@ -99,6 +101,18 @@ class Nest {
     if (rows_ == 1) return;
     tile_.row = row;
     tile_.rows = rows_;
+  }
+
+  // What the lanes of a tile read for all rows at one point of the other ivs.
+  int64_t strip_bytes() const {
+    const Reduction& r = k_.reductions[0];
+    const bool first = a_.instrs[static_cast<size_t>(r.a)] & iv_bit(tile_.row);
+    const IndexExpr& at = k_.body[static_cast<size_t>(first ? r.a : r.b)].access.offset;
+    const SymbolId last = k_.red_symbol(static_cast<int>(k_.red.size()) - 1);
+    const int64_t stride = at.coefficient(tile_.row) / std::max<int64_t>(at.coefficient(last), 1);
+    const int64_t columns =
+        k_.par[static_cast<size_t>(tile_.row)] * std::max<int64_t>(std::abs(stride), 1);
+    return k_.steps() / k_.red.back() * columns * tile_.parts * target_.vector_bytes();
   }
 
   // Several chains hide latency; but long bodies run out of registers and compile slowly, and
