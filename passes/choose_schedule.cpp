@@ -16,6 +16,8 @@ namespace {
 constexpr double kDispatch = 600, kChunk = 2000;
 // A second thread must save so much of the time; on a busy machine it saves less or nothing.
 constexpr double kWorthwhile = 0.8;
+constexpr double kWaiting =
+    0.05;  // of a chunk's time, that a thread waits for the other's last one
 constexpr int64_t kMostChunks = 32;  // enough to balance as many threads
 // Chunks of rows read all of the factor that they share, and may pack it.
 constexpr int64_t kMostRowChunks = 8;
@@ -138,16 +140,18 @@ double larger_share(int64_t extent, int64_t grain) {
   return static_cast<double>(std::max(others, extent - others)) / static_cast<double>(extent);
 }
 
-// Chunks of whole quanta, about as many as wanted, as even as they get.
+// Chunks of whole quanta: as even as they get, and then as many as wanted. Few of them leave little
+// to do for the thread that is first.
 Split split_evenly(int iv, int64_t extent, int64_t quantum, int64_t most, double ns) {
   Split best;
   const int64_t quanta = (extent + quantum - 1) / quantum;
   const int64_t wanted =
       std::min(quanta, std::clamp(static_cast<int64_t>(ns / kChunk), int64_t{2}, most));
-  for (int64_t chunks = wanted; chunks >= std::max<int64_t>(2, wanted / 2); --chunks) {
+  for (int64_t chunks = wanted; chunks >= 2; --chunks) {
     const int64_t grain = (quanta + chunks - 1) / chunks * quantum;
     if (grain >= extent) continue;
-    const double time = ns * larger_share(extent, grain) + kDispatch;
+    const double time =
+        ns * (larger_share(extent, grain) + kWaiting / static_cast<double>(chunks)) + kDispatch;
     if (time < best.ns) best = {iv, grain, time};
   }
   return best;

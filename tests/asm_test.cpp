@@ -4,6 +4,7 @@
 #include "backends/llvm_module.h"
 #include "tests/support/bf16_kernel.h"
 #include "tests/support/byte_kernel.h"
+#include "tests/support/convolution_kernel.h"
 #include "tests/support/gemm_kernel.h"
 
 using namespace lathe;
@@ -72,6 +73,31 @@ TEST_CASE("the inner loop of a product on AVX2 is fused multiply-adds without sp
 
 TEST_CASE("the inner loop of a product on AVX-512 is fused multiply-adds without spills") {
   check_tile(Isa::avx512, "8x32", "%zmm", 4 * 16);
+}
+
+TEST_CASE("columns of a depthwise convolution share the weights of a tap, without spills") {
+  const Kernel k = depthwise_kernel({.height = 14, .width = 14, .channels = 96});
+  const std::string text = assembly(k, {.parallel = 0, .grain = 14, .vector = 2}, Isa::avx512);
+  if (text.empty()) return;
+  const std::string loop = first_loop(function(text, "kernel"));
+  CAPTURE(loop);
+  CHECK(count(loop, "vfmadd231ps\t") == 7 * 3);
+  CHECK(count(loop, "vmovups") == 3);  // the image is read by the multiply-adds
+  CHECK(count(loop, "cmov") <= 2 * 7);
+  CHECK(count(loop, "(%rsp") == 0);
+}
+
+TEST_CASE("inside an image a convolution chooses no pointers and keeps nothing for the next tap") {
+  const Kernel k =
+      image_kernel({.channels = 3, .size = 56, .filters = 32, .window = 7, .stride = 2});
+  const std::string text = assembly(k, {.parallel = 0, .grain = 28, .vector = 2}, Isa::avx512);
+  if (text.empty()) return;
+  const std::string loop = first_loop(function(text, "kernel.tile7x32.inside"));
+  CAPTURE(loop);
+  CHECK(count(loop, "vfmadd231ps") == 7 * 7 * 2);
+  CHECK(count(loop, "cmov") == 0);
+  CHECK(count(loop, "zmm") > 0);
+  CHECK(count(loop, "(%rsp") == 0);
 }
 
 TEST_CASE("the inner loop of a product of bytes takes a group of steps at once, without spills") {

@@ -8,6 +8,7 @@
 #include "backends/reference/interpreter.h"
 #include "ir/kernel_text.h"
 #include "runtime/cpu.h"
+#include "tests/support/convolution_kernel.h"
 #include "tests/support/effort.h"
 #include "tests/support/gemm_kernel.h"
 #include "tests/support/kernel_gen.h"
@@ -79,6 +80,23 @@ void compare(const Row& row, const std::vector<KernelCase>& cases) {
   }
 }
 
+// Every operand full of noise in [-1, 1).
+KernelCase noise_case(Kernel kernel, const KernelSchedule& schedule, const std::string& label) {
+  KernelCase c{std::move(kernel), schedule, {}};
+  c.kernel.label = label;
+  uint32_t state = 12345;
+  for (const Operand& o : c.kernel.operands) {
+    c.tensors.push_back(Tensor::zeros(o.dtype, {o.size}));
+    for (int64_t i = 0; i < o.size; ++i) {
+      state = state * 1664525u + 1013904223u;
+      const float v = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
+      if (o.dtype == DType::f64) static_cast<double*>(c.tensors.back().mutable_raw())[i] = v;
+      else static_cast<float*>(c.tensors.back().mutable_raw())[i] = v;
+    }
+  }
+  return c;
+}
+
 }  // namespace
 
 TEST_CASE("compiled random kernels give the interpreter's bits") {
@@ -99,21 +117,7 @@ TEST_CASE("compiled products give the interpreter's bits, packed or not, whateve
   if (!backend()) return;
   std::vector<KernelCase> cases;
   const auto add = [&](const GemmShape& g, const KernelSchedule& s) {
-    KernelCase c;
-    c.kernel = gemm_kernel(g);
-    c.schedule = s;
-    c.kernel.label = fmt::format("{}x{}x{}", g.m, g.n, g.k);
-    uint32_t state = 12345;
-    for (const Operand& o : c.kernel.operands) {
-      c.tensors.push_back(Tensor::zeros(o.dtype, {o.size}));
-      for (int64_t i = 0; i < o.size; ++i) {
-        state = state * 1664525u + 1013904223u;
-        const float v = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
-        if (o.dtype == DType::f64) static_cast<double*>(c.tensors.back().mutable_raw())[i] = v;
-        else static_cast<float*>(c.tensors.back().mutable_raw())[i] = v;
-      }
-    }
-    cases.push_back(std::move(c));
+    cases.push_back(noise_case(gemm_kernel(g), s, fmt::format("{}x{}x{}", g.m, g.n, g.k)));
   };
   for (const KernelSchedule s :
        {KernelSchedule{.vector = 1}, KernelSchedule{.parallel = 0, .grain = 13, .vector = 1},
@@ -133,6 +137,40 @@ TEST_CASE("compiled products give the interpreter's bits, packed or not, whateve
       {.vector = 1});
   add({.m = 230, .n = 20, .k = 512, .a_transposed = true, .type = DType::f64},
       {.parallel = 0, .grain = 211, .vector = 1});
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("compiled depthwise convolutions give the interpreter's bits, whatever the chunks") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
+        KernelSchedule{.parallel = 1, .grain = 4, .vector = 2},
+        KernelSchedule{.parallel = 2, .grain = 24, .vector = 2}})
+    for (const DepthwiseShape& d : {DepthwiseShape{7, 7, 96},
+                                    {5, 15, 41, 3, 2},
+                                    {9, 11, 150, 5, 1, 14},
+                                    {6, 23, 16, 3, 1, 2},
+                                    {1, 9, 20, 3, 1, 14},
+                                    {4, 1, 70},
+                                    {8, 8, 3}})
+      cases.push_back(noise_case(depthwise_kernel(d), s,
+                                 fmt::format("{}x{}x{}", d.height, d.width, d.channels)));
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("compiled convolutions of images give the interpreter's bits, at edges and inside") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
+        KernelSchedule{.parallel = 1, .grain = 5, .vector = 2},
+        KernelSchedule{.parallel = 2, .grain = 32, .vector = 2}})
+    for (const ImageShape& i :
+         {ImageShape{3, 31, 40}, {2, 20, 70, 7, 2}, {1, 9, 16, 5}, {3, 8, 3, 9}})
+      cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
   for (const Row& row : rows())
     if (row.exact) compare(row, cases);
 }

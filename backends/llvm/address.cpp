@@ -202,11 +202,36 @@ bool Emitter::contiguous(const Slot& s) const {
   return step == 1;
 }
 
+Value* Emitter::all_inside(SymbolId row, int rows) {
+  const auto pars = static_cast<SymbolId>(k_.par.size());
+  Value* all = nullptr;
+  const auto require = [&](Value* v) { all = all ? b_.CreateAnd(all, v) : v; };
+  for (const Guard& g : k_.guards) {
+    if (g.multiple_of != 1) return nullptr;
+    Value* at = i64(g.index.constant);
+    int64_t low = 0, high = 0;  // what the reduction and the rows add at least and at most
+    for (const IndexTerm& t : g.index.terms) {
+      if (t.symbol >= k_.derived_symbol(0)) return nullptr;
+      const int64_t steps = t.symbol >= pars  ? k_.red[static_cast<size_t>(t.symbol - pars)]
+                            : t.symbol == row ? rows
+                                              : 1;
+      (t.coefficient > 0 ? high : low) += t.coefficient * (steps - 1);
+      if (t.symbol >= pars) continue;
+      Value* iv = symbols_[static_cast<size_t>(t.symbol)];
+      if (!iv) return nullptr;
+      at = b_.CreateAdd(at, b_.CreateMul(iv, i64(t.coefficient)));
+    }
+    require(b_.CreateICmpSGE(at, i64(-low)));
+    require(b_.CreateICmpSLT(at, i64(g.limit - high)));
+  }
+  return all;
+}
+
 Value* Emitter::guard(GuardId id, int row, int part) {
   const Guard& g = k_.guards[static_cast<size_t>(id)];
   const Range range = a_.range(g.index);
   const bool inside = range.low >= 0 && range.high < g.limit;
-  if (inside && g.multiple_of == 1) return b_.getTrue();
+  if (tile_.inside || (inside && g.multiple_of == 1)) return b_.getTrue();
   const bool vector = by_part(a_.guards[static_cast<size_t>(id)]) && tile_.lanes > 1;
   Value* v = vector ? index_vector(g.index, row, part) : index(g.index, row, part * tile_.lanes);
   const unsigned bits = v->getType()->getScalarSizeInBits();

@@ -42,7 +42,8 @@ class Contraction {
         b_(llvm::BasicBlock::Create(f->getContext(), "entry", f)),
         // Only for its loops: the tiles have emitters of their own.
         loops_(b_, *f->getParent(), target, a, f->getArg(0)),
-        ivs_(k_.par.size(), nullptr) {}
+        ivs_(k_.par.size(), nullptr),
+        guards_each_step_(p_.m >= 0 && guards_last_step(a)) {}
 
   std::string emit() {
     panel_ = llvm::ConstantPointerNull::get(b_.getPtrTy());
@@ -252,7 +253,27 @@ class Contraction {
           b_.CreateAdd(from(p_.n, first_column_, p_.block), from(p_.m, first_row_, c.width()));
       sums = b_.CreateGEP(loops_.ops().type(k_.reductions[0].type, 1), sums_, at);
     }
+    Value* inside = guards_each_step_ && c.lanes > 1 ? all_inside(rows) : nullptr;
+    if (!inside) return call(tile_function(rows, c), sums);
+    // Within an image nothing is asked of a step.
+    llvm::LLVMContext& context = f_->getContext();
+    const auto block = [&](const char* name) {
+      return llvm::BasicBlock::Create(context, name, f_);
+    };
+    llvm::BasicBlock *plain = block("inside"), *edge = block("edge"), *next = block("next");
+    b_.CreateCondBr(inside, plain, edge);
+    b_.SetInsertPoint(plain);
+    call(tile_function(rows, c, true), sums);
+    b_.CreateBr(next);
+    b_.SetInsertPoint(edge);
     call(tile_function(rows, c), sums);
+    b_.CreateBr(next);
+    b_.SetInsertPoint(next);
+  }
+
+  Value* all_inside(int rows) {
+    for (size_t i = 0; i < ivs_.size(); ++i) loops_.set_symbol(static_cast<SymbolId>(i), ivs_[i]);
+    return loops_.all_inside(p_.m, rows);
   }
 
   void call(llvm::Function* f) { call(f, sums_); }
@@ -302,10 +323,11 @@ class Contraction {
     return f;
   }
 
-  llvm::Function* tile_function(int rows, const Columns& c) {
-    llvm::Function*& f = tiles_[{stage_, rows, c}];
+  llvm::Function* tile_function(int rows, const Columns& c, bool inside = false) {
+    llvm::Function*& f = tiles_[{stage_, rows, inside, c}];
     if (f) return f;
-    f = inner_function(fmt::format(".tile{}x{}{}{}", rows, c.width(), c.tail ? "t" : "",
+    f = inner_function(fmt::format(".tile{}x{}{}{}{}", rows, c.width(), c.tail ? "t" : "",
+                                   inside ? ".inside" : "",
                                    stage_ == Stage::End       ? ".end"
                                    : stage_ == Stage::Columns ? ".columns"
                                                               : ""));
@@ -315,7 +337,8 @@ class Contraction {
                     .parts = c.parts,
                     .lanes = c.lanes,
                     .tail = c.tail,
-                    .acc_vectors = true};
+                    .acc_vectors = true,
+                    .inside = inside};
     emit_contraction_tile(f, a_, p_, target_, stage_, tile);
     return f;
   }
@@ -332,8 +355,9 @@ class Contraction {
   Value *panel_ = nullptr, *sums_ = nullptr;
   Value *first_row_ = nullptr, *first_column_ = nullptr;  // of the sums
   Stage stage_ = Stage::Whole;
+  const bool guards_each_step_;  // in the innermost loop of a tile
   std::map<Columns, llvm::Function*> packs_;
-  std::map<std::tuple<Stage, int, Columns>, llvm::Function*> tiles_;
+  std::map<std::tuple<Stage, int, bool, Columns>, llvm::Function*> tiles_;
 };
 
 }  // namespace

@@ -157,7 +157,15 @@ bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule&
   return uses >= 4 && b.access.offset.coefficient(k.red_symbol(last)) * bytes >= kFarRow;
 }
 
+IvSet last_step(const Kernel& k) {
+  return iv_bit(k.red_symbol(static_cast<int>(k.red.size()) - 1));
+}
+
 }  // namespace
+
+bool guards_last_step(const Analysis& a) {
+  return std::ranges::any_of(a.guards, [&](IvSet guard) { return (guard & last_step(a.k)) != 0; });
+}
 
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
                                              const CodeTarget& target, const DotForm* dot) {
@@ -188,13 +196,12 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   p.defer_a = dot || is_plain_load(a, p.b == r.b ? r.a : r.b);
   p.unroll = 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
-    if (a.symbols[k.par.size() + k.red.size() + d] &
-        iv_bit(k.red_symbol(static_cast<int>(k.red.size()) - 1)))
-      p.unroll = 1;
+    if (a.symbols[k.par.size() + k.red.size() + d] & last_step(k)) p.unroll = 1;
+  // Copies would share what neighbouring rows read, and all of it outgrows the registers.
+  if (guards_last_step(a)) p.unroll = 1;
   // The sums of unrolled pairs would not stay in their registers.
   if (k.red.back() < 4 || (dot && dot->widens())) p.unroll = 1;
-  const auto epilogue = static_cast<int64_t>(k.body.size()) - k.pre;
-  p.rows_in_memory = p.rows > 1 && epilogue > 12;
+  p.rows_in_memory = p.rows > 1 && long_epilogue(k);
   return p;
 }
 

@@ -33,6 +33,9 @@ struct ContractPlan {
 std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSchedule& s,
                                              const CodeTarget& target, const DotForm* dot);
 
+// Whether a guard varies in the innermost reduction iv: images whose channels come first.
+bool guards_last_step(const Analysis& a);
+
 // `k` with its outermost reduction iv cut into blocks of `steps`: which block is one more parallel
 // iv, the last, and the reduction runs over one block.
 // Precondition: steps divides the iv's extent.

@@ -14,9 +14,7 @@ class TileFunction {
         p_(plan),
         tile_(tile),
         b_(llvm::BasicBlock::Create(f->getContext(), "entry", f)),
-        e_(b_, *f->getParent(), target, a, f->getArg(0)),
-        type_(e_.ops().type(k_.reductions[0].type, tile.lanes)),
-        align_(static_cast<uint64_t>(byte_size(k_.reductions[0].type))) {}
+        e_(b_, *f->getParent(), target, a, f->getArg(0)) {}
 
   void emit(Stage stage) {
     prepare_inner(e_, f_, k_, 0);
@@ -38,19 +36,17 @@ class TileFunction {
     e_.start_accumulators();
     if (stage == Stage::Sum) continue_sums();
     if (stage == Stage::Whole && p_.dot && p_.dot->flips()) start_at_columns();
+    int unroll = p_.unroll;
+    if (tile_.inside)
+      unroll = static_cast<int>(std::min<int64_t>(k_.red.back(), 8)), e_.separate_copies();
     e_.start_flushing();
-    e_.reduction_loops(0, p_.unroll, [&] { e_.fold(); });
+    e_.reduction_loops(0, unroll, [&] { e_.fold(); });
     e_.stop_flushing();
     if (stage == Stage::Columns) negate_sums();
-    if (stage != Stage::Whole) return keep_sums(f_->getArg(2));
-    if (p_.rows_in_memory && tile_.rows > 1) return finish_stored();
+    if (stage != Stage::Whole) return e_.keep_sums(f_->getArg(2));
+    if (p_.rows_in_memory && tile_.rows > 1) return finish_rows(e_.store_sums());
     e_.enter(0, Region::Post);
     e_.stores();
-  }
-
-  Value* sum_at(Value* sums, Value* row, int r, int part) {
-    Value* i = b_.CreateAdd(b_.CreateMul(row, e_.i64(tile_.parts)), e_.i64(r * tile_.parts + part));
-    return b_.CreateGEP(type_, sums, i);
   }
 
   // The sums that the block before left; the first starts at the identity.
@@ -59,7 +55,7 @@ class TileFunction {
     Value* first = b_.CreateICmpEQ(f_->getArg(block), e_.i64(0));
     for (int r = 0; r < tile_.rows; ++r)
       for (int p = 0; p < tile_.parts; ++p) {
-        Value* before = b_.CreateAlignedLoad(type_, sum_at(f_->getArg(2), e_.i64(0), r, p), align_);
+        Value* before = e_.load_sum(f_->getArg(2), e_.i64(0), r, p);
         Value*& sum = e_.accumulator(0, r, p);
         sum = b_.CreateSelect(first, sum, before);
       }
@@ -68,8 +64,7 @@ class TileFunction {
   void start_at_columns() {
     for (int r = 0; r < tile_.rows; ++r)
       for (int p = 0; p < tile_.parts; ++p)
-        e_.accumulator(0, r, p) =
-            b_.CreateAlignedLoad(type_, sum_at(f_->getArg(2), e_.i64(0), 0, p), align_);
+        e_.accumulator(0, r, p) = e_.load_sum(f_->getArg(2), e_.i64(0), 0, p);
   }
 
   void negate_sums() {
@@ -77,42 +72,9 @@ class TileFunction {
       e_.accumulator(0, 0, p) = b_.CreateNeg(e_.accumulator(0, 0, p));
   }
 
-  void keep_sums(Value* sums) {
-    for (int r = 0; r < tile_.rows; ++r)
-      for (int p = 0; p < tile_.parts; ++p)
-        b_.CreateAlignedStore(e_.accumulator(0, r, p), sum_at(sums, e_.i64(0), r, p), align_);
-    e_.end_accumulators();
-  }
-
-  // A long epilogue over all of a tile's registers would spill most of them; over a stored tile it
-  // runs on rows that are in L1.
-  void finish_stored() {
-    llvm::IRBuilder<> entry(&f_->getEntryBlock(), f_->getEntryBlock().begin());
-    auto* buffer =
-        entry.CreateAlloca(type_, entry.getInt64(static_cast<uint64_t>(tile_.rows * tile_.parts)));
-    buffer->setAlignment(llvm::Align(64));
-    keep_sums(buffer);
-    finish_rows(buffer);
-  }
-
-  // The epilogue, row by row.
   void finish_rows(Value* sums) {
-    Tile one = tile_;
-    one.rows = 1;
-    e_.set_tile(one);
-    e_.set_level(p_.m, 1);
-    e_.set_ends(static_cast<int>(k_.red.size()), 1);
-    e_.enter(0, Region::Post);
-    Value* first = f_->getArg(static_cast<unsigned>(kFirstIv) + static_cast<unsigned>(p_.m));
-    e_.loop(e_.i64(0), e_.i64(tile_.rows), 1, true, [&](Value* row) {
-      e_.set_symbol(p_.m, b_.CreateAdd(first, row));
-      e_.start_accumulators();
-      for (int p = 0; p < tile_.parts; ++p)
-        e_.accumulator(0, 0, p) = b_.CreateAlignedLoad(type_, sum_at(sums, row, 0, p), align_);
-      e_.enter(1, Region::Post);
-      e_.stores();
-      e_.end_accumulators();
-    });
+    e_.finish_rows(sums, f_->getArg(static_cast<unsigned>(kFirstIv) + static_cast<unsigned>(p_.m)),
+                   0, 1);
   }
 
   llvm::Function* f_;
@@ -122,8 +84,6 @@ class TileFunction {
   const int group_ = p_.dot ? p_.dot->group : 1;  // elements of b in a lane
   llvm::IRBuilder<> b_;
   Emitter e_;
-  llvm::Type* type_;  // of a part of a row of sums
-  llvm::Align align_;
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ struct Tile {
   int tail = 0;                  // active lanes of the last part; 0: all
   llvm::Value* count = nullptr;  // active lanes where only known at run time (then parts == 1)
   bool acc_vectors = false;      // accumulators are vectors, not scalars
+  bool inside = false;           // all guards hold
 
   int width() const { return parts * lanes; }
   int active(int part) const { return part == parts - 1 && tail > 0 ? tail : lanes; }
@@ -52,6 +53,9 @@ class Emitter {
   void redirect_store(size_t store, llvm::Value* root, const IndexExpr& e, int64_t row_coefficient,
                       int64_t vec_coefficient);
 
+  // Copies of the innermost body share no loads: what neighbouring rows read of an image would be
+  // kept for the next copies, in registers that are not there.
+  void separate_copies() { separate_copies_ = true; }
   // Emits this load only where fold() needs it, row by row: all rows at once would take a register
   // each. It must be an argument of the only reduction and of nothing else.
   void defer(ScalarId load) { deferred_ = load; }
@@ -77,9 +81,24 @@ class Emitter {
   void join_lanes();
   llvm::Value*& accumulator(size_t reduction, int row, int part);
 
+  // Sums in memory (sums.cpp): row `row` + r, of rows as wide as the tile.
+  llvm::Value* sum_at(llvm::Value* sums, llvm::Value* row, int r, int part);
+  llvm::Value* load_sum(llvm::Value* sums, llvm::Value* row, int r, int part);
+  void keep_sums(llvm::Value* sums);
+  // The accumulators in memory of the function's own: a long epilogue over all of a tile's
+  // registers would spill most of them; over a stored tile it runs on rows that are in L1.
+  llvm::Value* store_sums();
+  // What follows the sums, row by row in a loop that is `level`; `first` is the first row, and what
+  // varies with the rows was entered at levels not below `from`.
+  void finish_rows(llvm::Value* sums, llvm::Value* first, int from, int level);
+
   // A loop over begin, begin + step, .. < end; `nonempty` where that is known. The accumulators
   // are carried through loops that are not empty.
   void loop(llvm::Value* begin, llvm::Value* end, int64_t step, bool nonempty, const Body& body);
+
+  // Whether all guards hold at `rows` values of `row` from its symbol's on, at those of the other
+  // parallel ivs, and over the whole reduction space; null where that cannot be told.
+  llvm::Value* all_inside(SymbolId row, int rows);
 
   llvm::Value* use(ScalarId id, int row, int part, bool vector);
   llvm::Value* i64(int64_t v) const { return b_.getInt64(static_cast<uint64_t>(v)); }
@@ -106,6 +125,9 @@ class Emitter {
     int guarded_from = -1;
     std::vector<std::vector<llvm::Value*>> row_pointer;
   };
+
+  llvm::Type* sum_type();
+  llvm::Value* opaque(llvm::Value* v);
 
   // emitter.cpp
   bool by_row(IvSet s) const;
@@ -149,6 +171,8 @@ class Emitter {
   bool maskable(DType t) const;
   llvm::Value* tile_mask(int part);
   llvm::Value* load(ScalarId id, int row, int part, bool vector);
+  llvm::Value* vector_pointer(const Slot& s, int level, DType t, int row, int part,
+                              llvm::Value* condition);
   llvm::Value* load_lanes(const Slot& s, int level, DType t, int row, int part, const Condition& c);
   llvm::Value* load_group(ScalarId id, int row, int part);
   llvm::Value* group_of_a(llvm::Value* pointer);
@@ -176,6 +200,7 @@ class Emitter {
   std::vector<Slot> slots_;  // loads by ScalarId, then stores
   std::vector<bool> feeds_vector_;
   ScalarId deferred_ = -1;
+  bool separate_copies_ = false;
   const DotForm* dot_ = nullptr;
   bool dot_columns_ = false;
   bool last_group_ = false;         // the one that may have fewer steps

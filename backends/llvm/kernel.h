@@ -1,6 +1,7 @@
 // A whole kernel as an LLVM function.
 #pragma once
 
+#include <iterator>
 #include <string>
 
 #include "backends/llvm/analysis.h"
@@ -27,6 +28,9 @@ std::string emit_contraction(llvm::Function* f, const Analysis& a, const KernelS
 // A function with the attributes that all of our code has.
 llvm::Function* make_function(llvm::Module& module, llvm::FunctionType* type,
                               const std::string& symbol, bool internal, const CodeTarget& target);
+
+// Whether what follows the sums is better run row by row over a stored tile (Emitter::finish_rows).
+inline bool long_epilogue(const Kernel& k) { return std::ssize(k.body) - k.pre > 12; }
 
 // Lanes of the vectors that fit the target's registers, for the narrowest of the types that the
 // kernel computes with (4 or 8 bytes).

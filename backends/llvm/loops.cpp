@@ -22,6 +22,12 @@ void Emitter::carry(std::vector<llvm::PHINode*>& phis, llvm::BasicBlock* from) {
     for (Value* v : values) phis[i++]->addIncoming(v, from);
 }
 
+// The same value, as a new one to the optimiser.
+Value* Emitter::opaque(Value* v) {
+  auto* type = llvm::FunctionType::get(v->getType(), {v->getType()}, false);
+  return b_.CreateCall(llvm::InlineAsm::get(type, "", "=r,0", false), {v});
+}
+
 void Emitter::loop(Value* begin, Value* end, int64_t step, bool nonempty, const Body& body) {
   llvm::LLVMContext& context = b_.getContext();
   llvm::BasicBlock* before = b_.GetInsertBlock();
@@ -69,8 +75,8 @@ void Emitter::innermost_loop(int level, int unroll, const std::function<void()>&
   const bool partial = dot_ && dot_->rest > 0;
   const int64_t extent = k_.red.back() - partial, main = extent / unroll * unroll;
   const auto body = [&](Value* iv, int copies) {
-    symbols_[s] = iv;
     for (int u = 0; u < copies; ++u) {
+      symbols_[s] = separate_copies_ ? opaque(iv) : iv;
       shifts_[s] = u;
       enter(level + 1, Region::Pre);
       inner();

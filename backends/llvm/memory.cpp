@@ -129,7 +129,7 @@ Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
     v = b_.CreateAlignedLoad(ops_.memory_type(t), pointer, element_align(t));
   } else if (Value* mask = tile_mask(part);
              contiguous(slot) && (maskable(t) || !(mask || c.vector))) {
-    Value* pointer = guarded(address(slot, level, row, part * tile_.lanes), c.scalar);
+    Value* pointer = vector_pointer(slot, level, t, row, part, c.scalar);
     llvm::Type* type = ops_.memory_type(t, tile_.lanes);
     if (c.vector) mask = mask ? b_.CreateAnd(mask, c.vector) : c.vector;
     v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(type, pointer, element_align(t), mask,
@@ -140,6 +140,16 @@ Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
   }
   v = ops_.from_memory(v, t);
   return in.type == t ? v : ops_.cast(v, t, in.type);
+}
+
+// Of the lanes of a part, neighbours in memory. All parts of a row make one choice.
+Value* Emitter::vector_pointer(const Slot& s, int level, DType t, int row, int part,
+                               Value* condition) {
+  if (!condition) return address(s, level, row, part * tile_.lanes);
+  const int64_t bytes = byte_size(t);
+  Value* first = guarded(address(s, level, row, 0), condition,
+                         std::max<int64_t>(8 * kLanes, tile_.width() * bytes));
+  return b_.CreateGEP(ops_.memory_type(t), first, i64(part * tile_.lanes));
 }
 
 Value* Emitter::load_lanes(const Slot& s, int level, DType t, int row, int part,

@@ -23,9 +23,15 @@ class Nest {
         end_(f->getArg(2)) {
     choose_tile(s);
     const auto pars = static_cast<int>(k_.par.size()), reds = static_cast<int>(k_.red.size());
+    const bool vectors = tile_.vec >= 0 && k_.order != Order::Lanes;
     for (int i = 0; i < pars; ++i)
-      if (i != tile_.vec || k_.order == Order::Lanes) order_.push_back(i);
-    if (static_cast<int>(order_.size()) < pars) order_.push_back(tile_.vec);
+      if (i != tile_.row && !(vectors && i == tile_.vec)) order_.push_back(i);
+    // Windows overlap along the rows and the iv before them: where a strip of rows stays in L1,
+    // what tiles have read of their lanes is there when the next ones read it.
+    const bool strips = tile_.row >= 0 && strip_bytes() < target.l1_bytes;
+    if (vectors && strips) order_.insert(order_.end() - (order_.empty() ? 0 : 1), tile_.vec);
+    if (tile_.row >= 0) order_.push_back(tile_.row);
+    if (vectors && !strips) order_.push_back(tile_.vec);
     for (int i = 0; i < pars; ++i) e_.set_level(order_[static_cast<size_t>(i)], i + 1);
     for (int i = 0; i < reds; ++i) e_.set_level(k_.red_symbol(i), pars + i + 1);
     const bool inside = k_.core == Core::Cumulative || k_.core == Core::Scatter;
@@ -37,6 +43,7 @@ class Nest {
     enter(0);
     open(0);
     builder_.CreateRetVoid();
+    if (rows_ > 1) return fmt::format("nest {}x{}x{}", rows_, tile_.parts, tile_.lanes);
     return fmt::format("nest {}x{}", tile_.parts, tile_.lanes);
   }
 
@@ -58,6 +65,54 @@ class Nest {
     tile_.vec = s.vector;
     tile_.lanes = lanes;
     tile_.parts = static_cast<int>(std::min<int64_t>(wanted_parts(), (extent + lanes - 1) / lanes));
+    if (const SymbolId row = shared_row(); row >= 0 && row != parallel_) tile_rows(row, extent);
+  }
+
+  // Of a sum of products, the innermost parallel iv along which one factor moves and the other does
+  // not: rows of it share that factor's vectors (depthwise convolutions: the weights of a tap).
+  SymbolId shared_row() const {
+    if (k_.core != Core::Reduce || k_.reductions.size() != 1 || k_.steps() < 2) return -1;
+    const Reduction& r = k_.reductions[0];
+    if (r.combine != Combine::Fma) return -1;
+    const IvSet a = a_.instrs[static_cast<size_t>(r.a)], b = a_.instrs[static_cast<size_t>(r.b)];
+    for (int i = par_count(); i-- > 0;)
+      if (i != tile_.vec && k_.par[static_cast<size_t>(i)] > 1 && ((a ^ b) & iv_bit(i))) return i;
+    return -1;
+  }
+
+  // Register budget: rows * parts accumulators and parts vectors of the factor that rows share; the
+  // other is read by the multiply-adds. Among those that fit, tiles that leave least of both
+  // extents, then the largest.
+  void tile_rows(SymbolId row, int64_t columns) {
+    const int registers = target_.isa == Isa::avx512 ? 32 : 16;
+    const int64_t vectors = (columns + tile_.lanes - 1) / tile_.lanes;
+    const int64_t height = k_.par[static_cast<size_t>(row)];
+    const auto tiles = [](int64_t extent, int64_t size) { return (extent + size - 1) / size; };
+    double best = 0;
+    for (int parts = 1; parts <= std::min<int64_t>(4, vectors); ++parts)
+      for (int rows = 1; (rows + 1) * parts < registers && rows <= std::min<int64_t>(8, height);
+           ++rows) {
+        const auto used =
+            static_cast<double>(vectors * height) /
+            static_cast<double>(tiles(vectors, parts) * parts * tiles(height, rows) * rows);
+        const double score = used * rows * parts / (rows * parts + parts + rows);
+        if (score > best) best = score, rows_ = rows, tile_.parts = parts;
+      }
+    if (rows_ == 1) return;
+    tile_.row = row;
+    tile_.rows = rows_;
+  }
+
+  // What the lanes of a tile read for all rows at one point of the other ivs.
+  int64_t strip_bytes() const {
+    const Reduction& r = k_.reductions[0];
+    const bool first = a_.instrs[static_cast<size_t>(r.a)] & iv_bit(tile_.row);
+    const IndexExpr& at = k_.body[static_cast<size_t>(first ? r.a : r.b)].access.offset;
+    const SymbolId last = k_.red_symbol(static_cast<int>(k_.red.size()) - 1);
+    const int64_t stride = at.coefficient(tile_.row) / std::max<int64_t>(at.coefficient(last), 1);
+    const int64_t columns =
+        k_.par[static_cast<size_t>(tile_.row)] * std::max<int64_t>(std::abs(stride), 1);
+    return k_.steps() / k_.red.back() * columns * tile_.parts * target_.vector_bytes();
   }
 
   // Several chains hide latency; but long bodies run out of registers and compile slowly, and
@@ -81,6 +136,7 @@ class Nest {
     if (level == par_count()) return point();
     const SymbolId s = order_[static_cast<size_t>(level)];
     if (s == tile_.vec) return s == parallel_ ? range_vectors(level) : vectors(level);
+    if (s == tile_.row) return rows(level);
     const int64_t extent = k_.par[static_cast<size_t>(s)];
     const auto body = [&](Value* iv) { step(level, s, iv); };
     if (s == parallel_) e_.loop(begin_, end_, 1, false, body);
@@ -92,6 +148,29 @@ class Nest {
     e_.set_symbol(s, iv);
     enter(level + 1);
     open(level + 1);
+  }
+
+  // The rows over their known extent: tiles of two neighbouring heights.
+  void rows(int level) {
+    const int64_t extent = k_.par[static_cast<size_t>(tile_.row)];
+    const int64_t tiles = (extent + rows_ - 1) / rows_;
+    const int64_t base = extent / tiles, taller = extent % tiles, middle = taller * (base + 1);
+    const Tile whole = e_.tile();
+    const auto range = [&](int64_t begin, int64_t end, int64_t height) {
+      if (begin == end) return;
+      Tile tile = whole;
+      tile.rows = static_cast<int>(height);
+      e_.set_tile(tile);
+      const auto body = [&](Value* iv) {
+        row_begin_ = iv;
+        step(level, tile_.row, iv);
+      };
+      if (end - begin == height) body(e_.i64(begin));
+      else e_.loop(e_.i64(begin), e_.i64(end), height, true, body);
+    };
+    range(0, middle, base + 1);
+    range(middle, extent, base);
+    e_.set_tile(whole);
   }
 
   // The vector iv over its whole, known extent: whole tiles and one with what is left.
@@ -146,6 +225,7 @@ class Nest {
           e_.join_lanes();
           e_.set_tile(Tile{});
         }
+        if (e_.tile().rows > 1 && long_epilogue(k_)) return finish_rows();
         e_.enter(pars, Region::Post);
         e_.stores();
         if (k_.order == Order::Lanes) e_.set_tile(tile_);
@@ -165,6 +245,11 @@ class Nest {
     }
   }
 
+  void finish_rows() {
+    const auto at = std::ranges::find(order_, tile_.row) - order_.begin();
+    e_.finish_rows(e_.store_sums(), row_begin_, static_cast<int>(at) + 1, par_count() + 1);
+  }
+
   const Analysis& a_;
   const Kernel& k_;
   int parallel_;
@@ -172,7 +257,9 @@ class Nest {
   llvm::IRBuilder<> builder_;
   Emitter e_;
   Value *begin_, *end_;
+  Value* row_begin_ = nullptr;  // the first row of the tile
   Tile tile_;
+  int rows_ = 1;            // of the tallest tiles
   std::vector<int> order_;  // parallel ivs, outermost first
 };
 

@@ -12,7 +12,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lathe-bench"
 DEBIAN = ("python3-torch", "python3-onnx", "python3-numpy", "libopenblas0-openmp",
-          "libopenblas-openmp-dev", "libdnnl-dev", "nodejs", "npm")
+          "libopenblas-openmp-dev", "libdnnl-dev", "libsleef-dev", "nodejs", "npm")
 
 # How far an answer may be from PyTorch's: probabilities, absolutely; losses of the first five steps,
 # relatively (Adam makes steps of equal size from gradients that differ in rounding).
@@ -44,10 +44,10 @@ def environment(threads):
     return kept | {"OMP_NUM_THREADS": str(threads), "NODE_PATH": str(CACHE / "node_modules")}
 
 
-def ask(command, threads):
-    """The lines of JSON that a process prints."""
+def ask(command, threads, more=None):
+    """The lines of JSON that a process prints; `more` is added to its environment."""
     try:
-        done = subprocess.run([str(c) for c in command], env=environment(threads), text=True,
+        done = subprocess.run([str(c) for c in command], env=environment(threads) | (more or {}), text=True,
                               capture_output=True, check=True)
     except FileNotFoundError as error:
         raise Failure(f"{error.filename} is missing; --set-up installs the engines, and Lathe is "
@@ -132,18 +132,41 @@ class Networks:
         return result, relative_error(losses, self._first_losses()[:1] * len(losses))
 
 
-class Gemms:
-    """Asks engines about all shapes of a GEMM row; their programs check every product."""
+class Programs:
+    """Asks the programs of a subject about all its cases; they check every result."""
 
     def __init__(self, row, options):
-        self.threads, self.bin = row.threads, options.build / "bin"
-        self.seconds = options.seconds / 10  # of each shape
+        self.row, self.bin = row, options.build / "bin"
+        self.seconds = options.seconds / 10  # of each case
 
     def prepare(self):
-        if not (self.bin / "gemm_lathe").exists():
-            raise Failure("the programs for GEMMs are missing; build them with: "
-                          "cmake --preset release -DLATHE_COMPARE=ON && cmake --build build")
+        programs = [self.bin / f"{self.row.subject}_{engine}" for engine in ("lathe", *self.row.engines)]
+        need_programs(programs)
 
     def measure(self, engine):
-        return {r["case"]: r["ms"]
-                for r in ask([self.bin / f"gemm_{engine}", self.threads, self.seconds], self.threads)}
+        return {r["case"]: r["ms"] for r in ask(
+            [self.bin / f"{self.row.subject}_{engine}", self.row.threads, self.seconds], self.row.threads)}
+
+
+class Shares:
+    """Asks `share`, which measures Lathe and its bound at once."""
+
+    def __init__(self, row, options):
+        self.row, self.program, self.seconds = row, options.build / "bin" / "share", options.seconds / 4
+
+    def prepare(self):
+        need_programs([self.program])
+
+    def measure(self, engine):
+        if engine == "lathe":
+            isa = {"LATHE_ISA": self.row.isa} if self.row.isa else {}
+            self.answers = ask([self.program, self.row.what, self.row.threads, self.seconds],
+                               self.row.threads, isa)
+        return {r["case"]: r["ms" if engine == "lathe" else "bound_ms"] for r in self.answers}
+
+
+def need_programs(programs):
+    for program in programs:
+        if not program.exists():
+            raise Failure(f"{program} is missing; install the engines with --set-up, then: "
+                          "cmake --preset release -DLATHE_COMPARE=ON && cmake --build build")

@@ -1,7 +1,7 @@
-// ONNX Runtime's process: node ort_engine.js THREADS FOLDER SECONDS
+// ONNX Runtime's process: node ort_engine.js THREADS FOLDER SECONDS [verbose]
 // FOLDER/ort.json: {model: FILE, inputs: {NAME: FILE.npy}, outputs: {NAME: FILE.npy}}. Checks the
 // model's answer, measures, and prints one JSON object; its `error` is the greatest over all outputs of
-// |answer - expected| / (1 + |expected|).
+// |answer - expected| / (1 + |expected|). `verbose`: ONNX Runtime tells what its arena allocates.
 const fs = require('fs'), path = require('path'), ort = require('onnxruntime-node');
 
 const KINDS = {
@@ -19,10 +19,12 @@ function readNpy(file) {
 }
 
 (async () => {
-  const [threads, folder, seconds] = process.argv.slice(2);
+  const [threads, folder, seconds, log] = process.argv.slice(2);
+  if (log) ort.env.logLevel = log;
   const task = JSON.parse(fs.readFileSync(path.join(folder, 'ort.json')));
   const session = await ort.InferenceSession.create(path.resolve(folder, task.model), {
-    intraOpNumThreads: +threads, interOpNumThreads: 1, graphOptimizationLevel: 'all'});
+    intraOpNumThreads: +threads, interOpNumThreads: 1, graphOptimizationLevel: 'all',
+    extra: {session: {use_device_allocator_for_initializers: '1'}}});
   const tensors = files => Object.fromEntries(
       Object.entries(files).map(([name, file]) => [name, readNpy(path.join(folder, file))]));
   const feeds = tensors(task.inputs), answer = await session.run(feeds);

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rows import ROWS, TITLES, GemmRow, NetworkRow, OnnxRow
+from rows import ROWS, TITLES, MemoryRow, OnnxRow, ProgramRow, ShareRow
 
 END = "<!-- end -->"
 KEY = 3  # cells at the left that say what was measured
@@ -18,8 +18,8 @@ class Comparison:
     case: str
     engine: str
     threads: int
-    lathe_ms: float
-    their_ms: float
+    lathe: float   # milliseconds; bytes where the row is of memory
+    theirs: float
     ratio: float  # theirs / Lathe's: median, least and greatest of the rounds
     least: float
     most: float
@@ -44,8 +44,8 @@ class NetworkTable:
 
     def lines(self, measured, today):
         for c in measured:
-            yield (c.case, TITLES[c.engine], str(c.threads), milliseconds(c.lathe_ms),
-                   milliseconds(c.their_ms), f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", today)
+            yield (c.case, TITLES[c.engine], str(c.threads), milliseconds(c.lathe),
+                   milliseconds(c.theirs), f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", today)
 
     def order(self, line):
         return self.titles.index(line[0]), list(TITLES.values()).index(line[1])
@@ -72,9 +72,9 @@ class GemmTable:
             model, shape = case.rsplit(" ", 1)
             blas, dnn = by_engine["openblas"], by_engine["onednn"]
             gflops = 2e-6 * math.prod(int(n) for n in shape.split("x"))
-            yield (model, shape, str(blas.threads), f"{gflops / blas.lathe_ms:.1f}",
-                   f"{gflops / blas.their_ms:.1f}", f"{blas.ratio:.2f}",
-                   f"{gflops / dnn.their_ms:.1f}", f"{dnn.ratio:.2f}", today)
+            yield (model, shape, str(blas.threads), f"{gflops / blas.lathe:.1f}",
+                   f"{gflops / blas.theirs:.1f}", f"{blas.ratio:.2f}",
+                   f"{gflops / dnn.theirs:.1f}", f"{dnn.ratio:.2f}", today)
 
     def order(self, line):
         return int(line[2])
@@ -88,6 +88,102 @@ class GemmTable:
                 out.append(f"- {threads} thread{'s' if threads != '1' else ''}, beside {name}: "
                            f"{summed_up(ratios)}")
         return ["\n".join(out)]
+
+
+class ConvTable:
+    head = ("net", "layer", "threads", "times", "Lathe, us", "GFLOP/s", "oneDNN, us", "GFLOP/s",
+            "oneDNN / Lathe", "measured")
+    LEAST = 0.8  # of any layer
+
+    @staticmethod
+    def flops(layer):
+        depthwise, window, stride, channels, filters, size = re.match(
+            r"(depthwise )?(\d+)x\d+(?:/(\d+))? (\d+) > (\d+) at (\d+)", layer).groups()
+        positions = ((int(size) - 1) // int(stride or 1) + 1)**2
+        return 2 * int(window)**2 * (1 if depthwise else int(channels)) * int(filters) * positions
+
+    def lines(self, measured, today):
+        for c in measured:
+            net, layer, times = c.case.split(", ")
+            rates = [f"{1e-6 * self.flops(layer) / ms:.1f}" for ms in (c.lathe, c.theirs)]
+            yield (net, layer, str(c.row.threads), times.split()[0], f"{1e3 * c.lathe:.1f}", rates[0],
+                   f"{1e3 * c.theirs:.1f}", rates[1], f"{c.ratio:.2f}", today)
+
+    def order(self, line):
+        return int(line[2])
+
+    def summary(self, lines):
+        out = []
+        for threads, net in sorted({(line[2], line[0]) for line in lines}):
+            of_net = [line for line in lines if (line[2], line[0]) == (threads, net)]
+            ours, theirs = (sum(int(line[3]) * float(line[column]) for line in of_net) / 1e3
+                            for column in (4, 6))
+            ratios = [float(line[8]) for line in of_net]
+            out.append(f"- {net}, {threads} thread{'s' if threads != '1' else ''}: {milliseconds(ours)} ms "
+                       f"in all beside {milliseconds(theirs)}, ratio {theirs / ours:.2f}; least "
+                       f"{min(ratios):.2f}, below {self.LEAST} in {sum(r < self.LEAST for r in ratios)} of "
+                       f"{len(ratios)}")
+        return ["\n".join(out)]
+
+
+class FunctionTable:
+    head = ("function", "beside", "threads", "Lathe, ns", "theirs, ns", "theirs / Lathe", "measured")
+
+    def lines(self, measured, today):
+        for c in measured:
+            yield (c.case, TITLES[c.engine], str(c.row.threads), f"{1e6 * c.lathe:.0f}",
+                   f"{1e6 * c.theirs:.0f}", f"{c.ratio:.2f}", today)
+
+    def order(self, line):
+        return 0  # as measured
+
+    def summary(self, lines):
+        return [f"- {summed_up([float(line[5]) for line in lines])}"]
+
+
+class ShareTable:
+    head = ("bound", "case", "threads", "Lathe, ms", "bound, ms", "share", "of rounds", "asked for",
+            "measured")
+
+    def lines(self, measured, today):
+        for c in measured:
+            yield (c.row.bound, c.case, str(c.row.threads), milliseconds(c.lathe), milliseconds(c.theirs),
+                   f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", f"{c.row.least:.2f}", today)
+
+    def order(self, line):
+        bounds = [row.bound for row in ROWS if isinstance(row, ShareRow)]
+        return bounds.index(line[0]), int(line[2])
+
+    def summary(self, lines):
+        out = []
+        for bound, threads in sorted({(line[0], line[2]) for line in lines}):
+            shares = [(float(line[5]), float(line[7])) for line in lines
+                      if (line[0], line[2]) == (bound, threads)]
+            out.append(f"- {bound}, {threads} thread{'s' if threads != '1' else ''}: least "
+                       f"{min(s for s, _ in shares):.2f}, short in {sum(s < l for s, l in shares)} of "
+                       f"{len(shares)}")
+        return ["\n".join(out)]
+
+
+class MemoryTable:
+    head = ("network", "beside", "threads", "Lathe prints, bytes", "theirs, bytes", "theirs / Lathe",
+            "measured")
+
+    def lines(self, measured, today):
+        for c in measured:
+            beside = "ONNX Runtime's arena" if c.engine == "ort" else "Lathe, measured"
+            yield (c.case, beside, str(c.row.threads), f"{c.lathe:.0f}", f"{c.theirs:.0f}",
+                   f"{c.ratio:.3f}", today)
+
+    def order(self, line):
+        return [row.title for row in ROWS if isinstance(row, MemoryRow)].index(line[0])
+
+    def summary(self, lines):
+        return []
+
+
+def unit(row):
+    return "bytes" if isinstance(row, MemoryRow) else "ms"
 
 
 def summed_up(ratios):
@@ -124,8 +220,12 @@ def replace(text, name, table, lines, here):
 
 def table_of(row):
     """(its name in the file, the table)"""
-    if isinstance(row, GemmRow):
-        return "gemm", GemmTable()
+    if isinstance(row, ProgramRow):
+        return row.subject, {"gemm": GemmTable, "conv": ConvTable, "function": FunctionTable}[row.subject]()
+    if isinstance(row, ShareRow):
+        return "share", ShareTable()
+    if isinstance(row, MemoryRow):
+        return "memory", MemoryTable()
     same = [r for r in ROWS if type(r) is type(row)]
     if isinstance(row, OnnxRow):
         return "onnx", NetworkTable(same)

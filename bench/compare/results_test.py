@@ -1,7 +1,7 @@
 """The tables of bench/RESULTS.md are rewritten row by row. Run by ctest."""
 import unittest
 
-from results import Comparison, GemmTable, replace, table_of
+from results import Comparison, ConvTable, GemmTable, ShareTable, replace, table_of
 from rows import ROWS
 
 EMPTY = "before\n<!-- compare: t -->\n<!-- end -->\nafter\n"
@@ -43,6 +43,20 @@ class Tables(unittest.TestCase):
         text = rewritten(EMPTY, GemmTable(), measured)
         self.assertIn("2 threads, beside oneDNN: geometric mean 1.00, least 0.25, below 1 in 1 of 2", text)
         self.assertIn("| GPT-2 small | 2x3x4 | 2 |", text)
+
+    def test_layers_are_summed_over_their_net(self):
+        measured = [comparison("conv-1t", "onednn", ratio, f"MobileNetV2, {layer}, {times} times")
+                    for layer, times, ratio in (("depthwise 3x3/2 96 > 96 at 112", 3, 0.5),
+                                                ("1x1 96 > 24 at 56 linear", 1, 2.5))]
+        text = rewritten(EMPTY, ConvTable(), measured)
+        self.assertIn("MobileNetV2, 1 thread: 8 ms in all beside 8, ratio 1.00; least 0.50, below 0.8 in 1 of 2",
+                      text)
+        self.assertEqual(ConvTable.flops("depthwise 3x3/2 96 > 96 at 112"), 2 * 9 * 96 * 56 * 56)
+
+    def test_shares_are_held_against_what_is_asked_for(self):
+        measured = [comparison("avx2-1t", "bound", ratio, case) for case, ratio in (("a", 0.84), ("b", 0.9))]
+        text = rewritten(EMPTY, ShareTable(), measured)
+        self.assertIn("- AVX2 multiply-adds, 1 thread: least 0.84, short in 1 of 2", text)
 
     def test_a_missing_table_is_named(self):
         with self.assertRaisesRegex(ValueError, "compare: t"):

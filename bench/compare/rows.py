@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 
 TITLES = {"ort": "ONNX Runtime", "torch": "PyTorch", "openblas": "OpenBLAS", "onednn": "oneDNN",
-          "simd": "Lathe's xsimd backend"}
+          "simd": "Lathe's xsimd backend", "sleef": "SLEEF", "bound": "the bound", "measured": "measured"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,59 @@ class OnnxRow:
 
 
 @dataclass(frozen=True)
-class GemmRow:
-    """All shapes of gemm_shapes.h, each a case of its own."""
+class ProgramRow:
+    """What the programs <subject>_<engine> measure, each of their lines a case of its own."""
     name: str
+    subject: str
     threads: int
-    engines = ("openblas", "onednn")
+    engines: tuple
 
+
+def gemm(name, threads):
+    return ProgramRow(name, "gemm", threads, ("openblas", "onednn"))
+
+
+def conv(name, threads):
+    return ProgramRow(name, "conv", threads, ("onednn",))
+
+
+@dataclass(frozen=True)
+class ShareRow:
+    """Lathe beside what the machine can do: share.cpp says what `what` is."""
+    name: str
+    what: str
+    threads: int
+    least: float  # that the bar asks for
+    isa: str = ""
+    engines = ("bound",)
+
+    @property
+    def bound(self):
+        named = {"lstm": "multiply-adds", "gemm": "multiply-adds", "gemv": "reading", "copy": "copying"}
+        return f"{self.isa.upper()} {named[self.what]}".strip()
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """Bytes that a run of an anchor model takes beyond weights, inputs and outputs: as `inspect --stage
+    program` prints them, as measured, and of ONNX Runtime's arena."""
+    name: str
+    title: str
+    source: str
+    threads: int = 2
+    engines = ("measured", "ort")
+
+
+ANCHORS = (
+    OnnxRow("onnx-mlp-b1", "MLP 784-512-512-10, batch 1", "anchors/mlp_b1"),
+    OnnxRow("onnx-mlp-b64", "MLP 784-512-512-10, batch 64", "anchors/mlp_b64"),
+    OnnxRow("onnx-lstm-b1", "LSTM classifier, batch 1", "anchors/lstm_b1"),
+    OnnxRow("onnx-lstm-b32", "LSTM classifier, batch 32", "anchors/lstm_b32"),
+    OnnxRow("onnx-resnet50", "ResNet-50", "anchors/resnet50"),
+    OnnxRow("onnx-mobilenetv2", "MobileNetV2", "anchors/mobilenetv2"),
+    OnnxRow("onnx-bert", "BERT-base, 128 tokens", "anchors/bert_base"),
+    OnnxRow("onnx-gpt2", "GPT-2 small, 64 tokens", "anchors/gpt2_small"),
+)
 
 ROWS = (
     NetworkRow("train-lstm", "LSTM classifier, batch 32, 100 tokens, 10,000 words", "lstm", 32, True),
@@ -50,14 +97,7 @@ ROWS = (
     NetworkRow("mlp-b1", "MLP 784-512-512-10, batch 1", "mlp", 1),
     NetworkRow("mlp-b64", "MLP 784-512-512-10, batch 64", "mlp", 64),
     NetworkRow("cnn-b1", "CNN on 28x28, batch 1", "cnn", 1),
-    OnnxRow("onnx-mlp-b1", "MLP 784-512-512-10, batch 1", "anchors/mlp_b1"),
-    OnnxRow("onnx-mlp-b64", "MLP 784-512-512-10, batch 64", "anchors/mlp_b64"),
-    OnnxRow("onnx-lstm-b1", "LSTM classifier, batch 1", "anchors/lstm_b1"),
-    OnnxRow("onnx-lstm-b32", "LSTM classifier, batch 32", "anchors/lstm_b32"),
-    OnnxRow("onnx-resnet50", "ResNet-50", "anchors/resnet50"),
-    OnnxRow("onnx-mobilenetv2", "MobileNetV2", "anchors/mobilenetv2"),
-    OnnxRow("onnx-bert", "BERT-base, 128 tokens", "anchors/bert_base"),
-    OnnxRow("onnx-gpt2", "GPT-2 small, 64 tokens", "anchors/gpt2_small"),
+    *ANCHORS,
     OnnxRow("onnx-yolox", "YOLOX-nano", "onnx/models/yolox-nano__yolox_nano"),
     OnnxRow("onnx-magika", "Magika", "onnx/models/magika__standard_v2_1"),
     OnnxRow("onnx-scrfd", "SCRFD 500M", "onnx/models/face-detectors__scrfd_500m_bnkps"),
@@ -69,6 +109,18 @@ ROWS = (
     OnnxRow("onnx-fastestdet", "FastestDet", "onnx/models/fastestdet__FastestDet"),
     OnnxRow("onnx-ppocr", "PP-OCR direction classifier",
             "onnx/models/ppocr__ch_ppocr_mobile_v2.0_cls_infer"),
-    GemmRow("gemm-1t", 1),
-    GemmRow("gemm-2t", 2),
+    gemm("gemm-1t", 1),
+    gemm("gemm-2t", 2),
+    conv("conv-1t", 1),
+    conv("conv-2t", 2),
+    ProgramRow("function-1t", "function", 1, ("sleef",)),
+    ShareRow("lstm-1t", "lstm", 1, 0.80),
+    ShareRow("avx2-1t", "gemm", 1, 0.85, "avx2"),
+    ShareRow("avx2-2t", "gemm", 2, 0.85, "avx2"),
+    ShareRow("gemv-1t", "gemv", 1, 0.85),
+    ShareRow("gemv-2t", "gemv", 2, 0.85),
+    ShareRow("copy-1t", "copy", 1, 0.85),
+    ShareRow("copy-2t", "copy", 2, 0.85),
+    *(MemoryRow(row.name.replace("onnx", "memory"), row.title, row.source)
+      for row in ANCHORS),
 )
