@@ -4,7 +4,7 @@
 // them. Some rows of each answer are compared with softmax in double first. Times are the best of
 // many runs.
 //
-//   attention_bench [seconds per shape] [tokens of the only length]
+//   attention_bench [seconds per shape] [tokens of the only length, or 0] [profile]
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -101,14 +101,15 @@ bool correct(const std::vector<Tensor>& in, const Tensor& y, bool causal) {
   return true;
 }
 
-bool measure(int64_t tokens, bool causal, int threads, double seconds, double roof) {
+bool measure(int64_t tokens, bool causal, int threads, double seconds, bool profile, double roof) {
   using Clock = std::chrono::steady_clock;
   CompileOptions options = compile_options();
   options.threads = threads;
   options.wait_compile = true;
   const auto started = Clock::now();
   const Graph g = attention(tokens, causal);
-  const int64_t arena = compile_program(g, options).plan.arena_bytes;
+  const Plan plan = compile_program(g, options).plan;
+  const int64_t arena = plan.arena_bytes + threads * plan.local_bytes;
   const auto executable = compile(g, options);
   const double compile_seconds = std::chrono::duration<double>(Clock::now() - started).count();
   const std::vector<Tensor> in = {noise(tokens, 1), noise(tokens, 2), noise(tokens, 3)};
@@ -128,7 +129,7 @@ bool measure(int64_t tokens, bool causal, int threads, double seconds, double ro
       tokens, causal ? "causal" : "      ", threads, threads == 1 ? " " : "s", 1e3 * best, gflops,
       100 * gflops / roof, roof, static_cast<double>(arena) / (1 << 20), 1e3 * compile_seconds,
       ok ? "correct" : "WRONG");
-  if (std::getenv("PROFILE")) {
+  if (profile) {
     executable->profile(true);
     executable->run(in);
     for (const auto& t : executable->times())
@@ -139,7 +140,7 @@ bool measure(int64_t tokens, bool causal, int threads, double seconds, double ro
   return ok;
 }
 
-int run(double seconds, int64_t only) {
+int run(double seconds, int64_t only, bool profile) {
   const Isa isa = detect_cpu().target.isa;
   bool ok = true;
   for (const int threads : {1, 2}) {
@@ -148,7 +149,8 @@ int run(double seconds, int64_t only) {
     const double roof = measure_roof(pool, threads, isa).gflops;
     for (const int64_t tokens : {1024, 4096})
       for (const bool causal : {false, true})
-        if (only == 0 || only == tokens) ok &= measure(tokens, causal, threads, seconds, roof);
+        if (only == 0 || only == tokens)
+          ok &= measure(tokens, causal, threads, seconds, profile, roof);
   }
   return ok ? 0 : 1;
 }
@@ -157,5 +159,6 @@ int run(double seconds, int64_t only) {
 }  // namespace lathe
 
 int main(int argc, char** argv) {
-  return lathe::run(argc > 1 ? std::atof(argv[1]) : 1, argc > 2 ? std::atoll(argv[2]) : 0);
+  return lathe::run(argc > 1 ? std::atof(argv[1]) : 1, argc > 2 ? std::atoll(argv[2]) : 0,
+                    argc > 3 && std::string_view(argv[3]) == "profile");
 }
