@@ -10,6 +10,7 @@
 #include "backends/compile.h"
 #include "ir/expr.h"
 #include "ir/graph_verify.h"
+#include "passes/rules.h"
 #include "tests/support/fill.h"
 #include "tests/support/ladder.h"
 
@@ -120,6 +121,22 @@ void check_blocked(const Graph& g, uint64_t seed) {
   CHECK_MESSAGE(fault.empty(), fault);
 }
 
+// Gradients read the scores' matrices again, and sum over rows in another order.
+void check_gradients(const Graph& attention, uint64_t seed) {
+  Graph squared = attention;
+  const Expr y{&squared, squared.outputs()[0].value};
+  squared.add_output("loss", (y * y).value);
+  const Graph g = simplify(with_gradients(squared)), blocked = block_rows(g, kSmall);
+  REQUIRE(verify_graph(blocked));
+  CHECK(4 * largest(blocked) < largest(g));
+  const std::vector<Tensor> inputs = inputs_of(g, seed);
+  const std::string differs =
+      compare_with_reference(run(blocked, inputs), run(g, inputs), kTolerance);
+  CHECK_MESSAGE(differs.empty(), differs);
+  const std::string fault = climb_ladder(blocked, inputs, kTolerance);
+  CHECK_MESSAGE(fault.empty(), fault);
+}
+
 void check_unchanged(const Graph& g) { CHECK(count_scans(block_rows(g, kSmall)) == 0); }
 
 }  // namespace
@@ -198,6 +215,26 @@ TEST_CASE("scores of keys by queries are cut along the queries") {
   g.add_output("y", y.value);
   g.add_output("sums", sum.value);
   check_blocked(g, 10);
+}
+
+TEST_CASE("gradients of attention are cut into rows too") {
+  const Sizes cut_whole{.queries = 24}, with_rest{}, shared{.heads = 2, .groups = 3};
+  for (const Sizes& s : {cut_whole, with_rest, shared, Sizes{.batch = 1, .heads = 1}}) {
+    CAPTURE(s.queries);
+    CAPTURE(s.groups);
+    check_gradients(attention(s, softmax), 11);
+    check_gradients(attention(s, [](const Expr& x) { return softmax(causal(x)); }), 12);
+  }
+  // The gradient of a bias that rows or heads share is a sum over them.
+  const Sizes s;
+  for (const Shape& shape : {Shape{s.queries, s.keys}, Shape{s.batch, 1, 1, s.keys}, Shape{s.keys},
+                             Shape{1, s.heads, s.queries, 1}})
+    check_gradients(attention(s,
+                              [&](const Expr& x) {
+                                const Expr bias = input(*x.graph, "bias", {DType::f32, shape});
+                                return softmax(x + broadcast_to(bias, x.shape()));
+                              }),
+                    13);
 }
 
 TEST_CASE("scores that are read elsewhere stay whole") {
