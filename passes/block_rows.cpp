@@ -5,26 +5,52 @@
 
 #include "ir/expr.h"
 #include "ir/op.h"
+#include "passes/hidden_columns.h"
 #include "passes/rebuild.h"
 
 namespace lathe {
 namespace {
 
-// Parts [start, start + count * size) of an axis: `count` iterations of `size` parts each.
-struct Segment {
-  int64_t start = 0, count = 1, size = 1;
+constexpr int64_t kColumns = 32;  // bands end at whole vectors
+
+// Rows [start, start + count * size) of a region in `count` blocks of `size`, which need the first
+// `columns` columns only.
+struct Band {
+  int64_t start = 0, count = 1, size = 1, columns = 0;
+  int64_t end() const { return start + count * size; }
 };
 
 // Blocks of about block_bytes, of whole register tiles; all of one size where that is near.
-std::vector<Segment> cut(int64_t extent, int64_t part_bytes, const RowLimits& limits) {
-  const int64_t wanted = limits.block_bytes / std::max<int64_t>(part_bytes, 1);
+std::vector<Band> cut(int64_t rows, int64_t row_bytes, const RowLimits& limits) {
+  const int64_t wanted = limits.block_bytes / std::max<int64_t>(row_bytes, 1);
   const int64_t most = std::max(wanted, limits.least_rows);
-  if (extent <= most) return {{0, 1, extent}};
+  if (rows <= most) return {{0, 1, rows}};
   int64_t size = most;
-  while (2 * size > most && extent % size != 0) --size;
-  if (extent % size == 0) return {{0, extent / size, size}};
+  while (2 * size > most && rows % size != 0) --size;
+  if (rows % size == 0) return {{0, rows / size, size}};
   size = most - most % std::min<int64_t>(most, 8);
-  return {{0, extent / size, size}, {extent / size * size, 1, extent % size}};
+  return {{0, rows / size, size}, {rows / size * size, 1, rows % size}};
+}
+
+// Where a mask hides columns of the first half of the rows, bands of rows that each take what their
+// last row needs.
+std::vector<Band> cut(const Graph& g, const RowRegion& r, const RowLimits& limits) {
+  const int64_t rows = r.axes.back().extent, all = r.columns.extent;
+  std::vector<Band> bands = cut(rows, r.row_bytes, limits), out;
+  const int64_t wanted = std::min(limits.most_bands, rows / limits.band_rows);
+  const bool causal = wanted > 1 && visible_columns(g, r, 0, rows / 2) < all;
+  for (Band& band : bands) {
+    const int64_t parts =
+        causal ? std::clamp<int64_t>(wanted * band.count / bands[0].count, 1, band.count) : 1;
+    for (int64_t i = 0; i < parts; ++i) {
+      const int64_t first = band.count * i / parts, last = band.count * (i + 1) / parts;
+      out.push_back({band.start + first * band.size, last - first, band.size, all});
+      if (!causal) continue;
+      const int64_t seen = visible_columns(g, r, out.back().start, out.back().end());
+      out.back().columns = std::min(all, (seen + kColumns - 1) / kColumns * kColumns);
+    }
+  }
+  return out;
 }
 
 // Writes the loops of one region into a graph.
@@ -32,9 +58,7 @@ class Blocks {
  public:
   Blocks(const Graph& g, const RowRegion& r, const std::vector<bool>& sources,
          const RowLimits& limits)
-      : g_(g), r_(r), sources_(sources) {
-    for (const RegionAxis& a : r.axes) cuts_.push_back({{0, a.extent, 1}});
-    cuts_.back() = cut(r.axes.back().extent, r.row_bytes, limits);
+      : g_(g), r_(r), sources_(sources), bands_(cut(g, r, limits)) {
     for (const uint32_t id : r.nodes)
       for (size_t i = 0; i < g.nodes()[id].operands.size(); ++i) find_given(id, i);
     for (size_t l = 0; l < r.axes.size(); ++l) counted_.push_back(counts(l));
@@ -48,10 +72,34 @@ class Blocks {
 
   // The region's results; `whole` are the values of given().
   std::vector<Expr> emit(Graph& target, const std::vector<Value>& whole) {
-    State s;
-    for (const Value& v : whole) s.given.push_back({&target, v});
-    s.cut.resize(r_.axes.size());
-    return loop(target, 0, s);
+    std::vector<std::vector<Expr>> parts(r_.results.size());
+    std::vector<Expr> sums(r_.results.size());  // of the bands before
+    const size_t rows = r_.axes.size() - 1;
+    for (const Band& band : bands_) {
+      State s{band, {}, std::vector<Expr>(r_.axes.size()), sums};
+      for (size_t k = 0; k < sums.size(); ++k)
+        if (sums[k].defined()) s.start[k] = widened(sums[k], r_.results[k], band.columns);
+      for (size_t i = 0; i < given_.size(); ++i) {
+        const Expr x{&target, whole[i]};
+        const int axis = given_[i].axes[rows];
+        s.given.push_back(
+            axis < 0 ? x
+                     : take(x, axis, band.start, band.end() - band.start, r_.axes[rows].extent));
+      }
+      const std::vector<Expr> made = loop(target, 0, s);
+      for (size_t k = 0; k < made.size(); ++k) {
+        if (r_.axes[rows].at(r_.results[k]) < 0) sums[k] = made[k];
+        else parts[k].push_back(made[k]);
+      }
+    }
+    std::vector<Expr> out;
+    for (size_t k = 0; k < parts.size(); ++k) {
+      const Value v = r_.results[k];
+      if (sums[k].defined()) out.push_back(widened(sums[k], v, r_.columns.extent));
+      else
+        out.push_back(parts[k].size() == 1 ? parts[k][0] : concat(parts[k], r_.axes[rows].at(v)));
+    }
+    return out;
   }
 
  private:
@@ -61,14 +109,12 @@ class Blocks {
     EdgeAxes axes;
     friend auto operator<=>(const Given&, const Given&) = default;
   };
-  // Where one axis stands: iteration `index` (the only one, 0, where undefined) of a segment.
-  struct Cut {
-    Segment segment;
-    Expr index;
-  };
+  // Where a loop stands.
   struct State {
+    Band band;
     std::vector<Expr> given;
-    std::vector<Cut> cut;
+    std::vector<Expr> index;  // by axis: the iteration, where it is needed and not the only one
+    std::vector<Expr> start;  // by result: what a sum begins with; undefined for zeros
   };
 
   bool inside(Value v) const { return std::ranges::binary_search(r_.nodes, v.node); }
@@ -97,66 +143,55 @@ class Blocks {
     });
   }
 
-  int64_t unit(Value v, int axis, size_t l) const {
-    return g_.type(v).shape[axis].value() / r_.axes[l].extent;
+  bool is_rows(size_t l) const { return l + 1 == r_.axes.size(); }
+  int64_t iterations(size_t l, const Band& b) const {
+    return is_rows(l) ? b.count : r_.axes[l].extent;
+  }
+
+  // The extent of an axis of `whole` elements in `parts` of `all` equal parts.
+  static Dim share(const Dim& whole, int64_t parts, int64_t all) {
+    return Dim(whole.value() / all * parts);
   }
 
   // The shape of v in one iteration of the axes before l.
-  Shape shape_at(Value v, const EdgeAxes& axes, size_t l, const State& s) const {
+  Shape shape_at(Value v, const EdgeAxes& axes, size_t l, const Band& b) const {
     Shape shape = g_.type(v).shape;
-    for (size_t k = 0; k < l; ++k)
-      if (axes[k] >= 0) shape[axes[k]] = Dim(unit(v, axes[k], k) * s.cut[k].segment.size);
+    for (size_t k = 0; k < r_.axes.size(); ++k) {
+      const int64_t done = is_rows(k) ? b.end() - b.start : r_.axes[k].extent;
+      const int64_t parts = k < l ? done / iterations(k, b) : done;
+      if (axes[k] >= 0) shape[axes[k]] = share(shape[axes[k]], parts, r_.axes[k].extent);
+    }
+    if (const int c = axes.back(); c >= 0) shape[c] = share(shape[c], b.columns, r_.columns.extent);
     return shape;
   }
 
   EdgeAxes axes_of(Value v) const {
     EdgeAxes out;
     for (const RegionAxis& a : r_.axes) out.push_back(a.at(v));
+    out.push_back(r_.columns.at(v));
     return out;
+  }
+
+  static Expr take(const Expr& x, int axis, int64_t start, int64_t parts, int64_t all) {
+    if (parts == all) return x;
+    const Dim& whole = x.shape()[axis];
+    return slice_axis(x, axis, share(whole, start, all), share(whole, parts, all));
+  }
+
+  // Zeros for the columns up to `columns` that earlier bands leave out.
+  Expr widened(const Expr& x, Value v, int64_t columns) const {
+    const int axis = r_.columns.at(v);
+    if (axis < 0) return x;
+    const Dim missing = share(g_.type(v).shape[axis], columns, r_.columns.extent) - x.shape()[axis];
+    if (missing == Dim(0)) return x;
+    std::vector<Dim> low(static_cast<size_t>(x.rank()), Dim(0)), high = low;
+    high[static_cast<size_t>(axis)] = missing;
+    return pad(x, 0, low, high);
   }
 
   std::vector<Expr> loop(Graph& g, size_t l, const State& s) {
     if (l == r_.axes.size()) return body(g, s);
-    std::vector<std::vector<Expr>> pieces(r_.results.size());
-    for (const Segment& seg : cuts_[l]) {
-      State cut = s;
-      cut.cut[l] = {seg, {}};
-      for (size_t i = 0; i < given_.size(); ++i)
-        if (const int axis = given_[i].axes[l]; axis >= 0)
-          cut.given[i] = take(s.given[i], axis, seg, unit(given_[i].value, axis, l));
-      std::vector<Expr> sums;
-      for (size_t k = 0; k < pieces.size(); ++k)
-        if (r_.axes[l].at(r_.results[k]) < 0)
-          sums.push_back(pieces[k].empty() ? Expr() : pieces[k].back());
-      const std::vector<Expr> part =
-          seg.count == 1 ? once(g, l, cut, sums) : scanned(g, l, cut, sums);
-      for (size_t k = 0; k < pieces.size(); ++k) {
-        if (r_.axes[l].at(r_.results[k]) < 0) pieces[k].clear();
-        pieces[k].push_back(part[k]);
-      }
-    }
-    std::vector<Expr> out;
-    for (size_t k = 0; k < pieces.size(); ++k)
-      out.push_back(pieces[k].size() == 1 ? pieces[k][0]
-                                          : concat(pieces[k], r_.axes[l].at(r_.results[k])));
-    return out;
-  }
-
-  static Expr take(const Expr& x, int axis, const Segment& seg, int64_t unit) {
-    const int64_t size = seg.count * seg.size * unit;
-    if (x.shape()[axis] == Dim(size)) return x;
-    return slice_axis(x, axis, seg.start * unit, size);
-  }
-
-  std::vector<Expr> once(Graph& g, size_t l, const State& s, const std::vector<Expr>& sums) {
-    std::vector<Expr> out = loop(g, l + 1, s);
-    size_t next = 0;
-    for (size_t k = 0; k < out.size(); ++k) {
-      if (r_.axes[l].at(r_.results[k]) >= 0) continue;
-      const Expr& before = sums[next++];
-      if (before.defined()) out[k] = before + out[k];
-    }
-    return out;
+    return iterations(l, s.band) == 1 ? loop(g, l + 1, s) : scanned(g, l, s);
   }
 
   // The blocks of x along `axis`, one behind the other; back is the reverse.
@@ -189,51 +224,54 @@ class Blocks {
     return reshape(transpose(x, std::move(perm)), Shape(dims));
   }
 
-  std::vector<Expr> scanned(Graph& g, size_t l, const State& s, const std::vector<Expr>& sums) {
-    const Segment& seg = s.cut[l].segment;
+  std::vector<Expr> scanned(Graph& g, size_t l, const State& s) {
+    const int64_t count = iterations(l, s.band);
     auto step = std::make_shared<Graph>("rows");
-    std::vector<Expr> carries, stacks, constants, carried;
+    std::vector<Expr> carries, stacks, constants, sums;
     const auto row_of = [&](const Expr& stack, const std::string& name) {
       TensorType t = stack.type();
       t.shape = Shape(std::vector<Dim>(t.shape.begin() + 1, t.shape.end()));
       stacks.push_back(stack);
       return input(*step, name, t);
     };
-    size_t next = 0;
-    for (const Value& v : r_.results) {
-      if (r_.axes[l].at(v) >= 0) continue;
-      const TensorType type{g_.type(v).dtype, shape_at(v, axes_of(v), l, s)};
-      const Expr& before = sums[next];
-      carries.push_back(before.defined() ? before : full(g, type, 0));
-      carried.push_back(input(*step, fmt::format("sum{}", next++), type));
-    }
     State inner = s;
+    for (size_t k = 0; k < r_.results.size(); ++k) {
+      const Value v = r_.results[k];
+      if (r_.axes[l].at(v) >= 0) continue;
+      const TensorType type{g_.type(v).dtype, shape_at(v, axes_of(v), l, s.band)};
+      carries.push_back(s.start[k].defined() ? s.start[k] : full(g, type, 0));
+      sums.push_back(input(*step, fmt::format("sum{}", sums.size()), type));
+      inner.start[k] = {};
+    }
+    for (size_t k = 0; k < r_.results.size(); ++k)
+      if (const int axis = r_.axes[l].at(r_.results[k]); axis >= 0 && inner.start[k].defined())
+        inner.start[k] = row_of(stacked(s.start[k], axis, count), fmt::format("start{}", k));
     for (size_t i = 0; i < given_.size(); ++i)
       if (const int axis = given_[i].axes[l]; axis >= 0)
-        inner.given[i] = row_of(stacked(s.given[i], axis, seg.count), fmt::format("part{}", i));
-    if (counted_[l]) inner.cut[l].index = row_of(iota(g, DType::i64, Shape{seg.count}, 0), "index");
+        inner.given[i] = row_of(stacked(s.given[i], axis, count), fmt::format("part{}", i));
+    if (counted_[l]) inner.index[l] = row_of(iota(g, DType::i64, Shape{count}, 0), "index");
     const auto pass_on = [&](Expr& e, const std::string& name) {
       if (!e.defined() || e.graph == step.get()) return;
       constants.push_back(e);
       e = input(*step, name, e.type());
     };
     for (size_t i = 0; i < given_.size(); ++i) pass_on(inner.given[i], fmt::format("whole{}", i));
-    for (Cut& c : inner.cut) pass_on(c.index, fmt::format("outer{}", constants.size()));
+    for (size_t k = 0; k < l; ++k) pass_on(inner.index[k], fmt::format("index{}", k));
 
     const std::vector<Expr> made = loop(*step, l + 1, inner);
-    next = 0;
+    size_t sum = 0;
     for (size_t k = 0; k < made.size(); ++k)
       if (r_.axes[l].at(r_.results[k]) < 0)
-        step->add_output(fmt::format("sum{}", next), (carried[next] + made[k]).value), ++next;
+        step->add_output(fmt::format("sum{}", sum), (sums[sum] + made[k]).value), ++sum;
     for (size_t k = 0; k < made.size(); ++k)
       if (r_.axes[l].at(r_.results[k]) >= 0)
         step->add_output(fmt::format("part{}", k), made[k].value);
-    const std::vector<Expr> results = scan(g, step, carries, stacks, constants, seg.count);
+    const std::vector<Expr> results = scan(g, step, carries, stacks, constants, count);
     std::vector<Expr> out;
-    size_t sum = 0, part = carries.size();
+    size_t next_sum = 0, next_part = carries.size();
     for (const Value& v : r_.results) {
       const int axis = r_.axes[l].at(v);
-      out.push_back(axis < 0 ? results[sum++] : joined(results[part++], axis));
+      out.push_back(axis < 0 ? results[next_sum++] : joined(results[next_part++], axis));
     }
     return out;
   }
@@ -246,13 +284,16 @@ class Blocks {
       for (size_t i = 0; i < n.operands.size(); ++i)
         operands.push_back(operand(g, s, id, i, made).value);
       const Value v{id, 0};
-      const Expr e{
-          &g, g.add(n.op, std::move(operands),
-                    attrs_at(n, shape_at(v, axes_of(v), r_.axes.size(), s)), n.regions, n.name)};
+      const Expr e{&g, g.add(n.op, std::move(operands),
+                             attrs_at(n, shape_at(v, axes_of(v), r_.axes.size(), s.band)),
+                             n.regions, n.name)};
       made[v] = placed(e, n, s);
     }
     std::vector<Expr> out;
-    for (const Value& v : r_.results) out.push_back(made.at(v));
+    for (size_t k = 0; k < r_.results.size(); ++k) {
+      const Expr& e = made.at(r_.results[k]);
+      out.push_back(s.start[k].defined() ? s.start[k] + e : e);
+    }
     return out;
   }
 
@@ -260,7 +301,9 @@ class Blocks {
     const Value v = g_.nodes()[id].operands[i];
     if (inside(v) && !is_product(id)) return made.at(v);
     const size_t at = place_of({v, edge_axes(g_, r_, id, i)});
-    return at < given_.size() ? s.given[at] : copy_source(g, v, made);
+    if (at == given_.size()) return copy_source(g, v, made);
+    const int axis = given_[at].axes.back();
+    return axis < 0 ? s.given[at] : take(s.given[at], axis, 0, s.band.columns, r_.columns.extent);
   }
 
   Expr copy_source(Graph& g, Value v, std::map<Value, Expr>& made) {
@@ -284,16 +327,15 @@ class Blocks {
   Expr placed(Expr e, const Node& n, const State& s) const {
     const auto* a = std::get_if<IotaAttrs>(&n.attrs);
     if (!a) return e;
+    const Value v{static_cast<uint32_t>(&n - g_.nodes().data()), 0};
     for (size_t l = 0; l < r_.axes.size(); ++l) {
-      const Value v{static_cast<uint32_t>(&n - g_.nodes().data()), 0};
       if (r_.axes[l].at(v) != static_cast<int>(a->axis)) continue;
-      const Cut& c = s.cut[l];
-      const int64_t size = unit(v, static_cast<int>(a->axis), l);
-      if (c.index.defined()) {
-        const Expr first = c.index * static_cast<double>(c.segment.size * size);
+      const int64_t unit = g_.type(v).shape[static_cast<int>(a->axis)].value() / r_.axes[l].extent;
+      if (s.index[l].defined()) {
+        const Expr first = s.index[l] * static_cast<double>((is_rows(l) ? s.band.size : 1) * unit);
         e = e + broadcast_to(cast(first, a->dtype), e.shape());
       }
-      if (c.segment.start > 0) e = e + static_cast<double>(c.segment.start * size);
+      if (is_rows(l) && s.band.start > 0) e = e + static_cast<double>(s.band.start * unit);
     }
     return e;
   }
@@ -301,7 +343,7 @@ class Blocks {
   const Graph& g_;
   const RowRegion& r_;
   const std::vector<bool>& sources_;
-  std::vector<std::vector<Segment>> cuts_;  // by axis
+  std::vector<Band> bands_;
   std::vector<Given> given_;
   std::vector<bool> counted_;  // by axis
 };

@@ -66,11 +66,10 @@ class Closure {
   // Small values made of large ones.
   const std::set<uint32_t>& sinks() const { return sinks_; }
   bool inside(Value v) const { return axis_.contains(v); }
+  bool large(Value v) const { return elements(g_, v) > small_; }
   bool core(Value v) const { return core_.contains(v) || (!inside(v) && sinks_.contains(v.node)); }
 
  private:
-  bool large(Value v) const { return elements(g_, v) > small_; }
-
   // `core`: it depends on an expanding product; then its readers belong to the region too.
   bool add(Value v, int axis, bool core) {
     const auto [found, fresh] = axis_.emplace(v, axis);
@@ -241,6 +240,7 @@ class Partition {
       if (const int axis = kept_axis(id); axis >= 0) rows.of[{id, 0}] = axis;
     add_batches(r);
     r.axes.push_back(std::move(rows));
+    find_columns(r);
     for (const uint32_t id : r.products) {
       int64_t bytes = elements(g_, {id, 0}) * byte_size(g_.nodes()[id].types[0].dtype);
       for (const RegionAxis& a : r.axes) bytes /= a.extent;
@@ -277,11 +277,22 @@ class Partition {
     const uint32_t id = *r.products.begin();
     const size_t batches = std::get<DotAttrs>(g_.nodes()[id].attrs).lhs_batch.size();
     for (int axis = 0; axis < static_cast<int>(batches); ++axis)
-      if (auto found = follow(r, {id, 0}, axis)) r.axes.push_back(*std::move(found));
+      if (auto found = follow(r, {id, 0}, axis, false)) r.axes.push_back(*std::move(found));
   }
 
-  // An axis of the products through all of the region, but for sinks that sum it.
-  std::optional<RegionAxis> follow(const RowRegion& r, Value from, int axis) const {
+  void find_columns(RowRegion& r) const {
+    if (r.products.empty()) return;
+    const Value product{*r.products.begin(), 0};
+    const int rows = closure_.axis().at(product);
+    for (int axis = g_.type(product).rank(); axis-- > 0 && r.columns.extent == 0;)
+      if (axis != rows &&
+          std::ranges::none_of(r.axes, [&](const RegionAxis& a) { return a.at(product) == axis; }))
+        if (auto found = follow(r, product, axis, true)) r.columns = *std::move(found);
+  }
+
+  // An axis of the products through all of the region, but for sinks that sum it; where it `ends`
+  // there, also through what else reduces it.
+  std::optional<RegionAxis> follow(const RowRegion& r, Value from, int axis, bool ends) const {
     RegionAxis out{g_.type(from).shape[axis].value()};
     if (out.extent < 2) return std::nullopt;
     const auto inside = [&](Value v) { return std::ranges::binary_search(r.nodes, v.node); };
@@ -308,22 +319,26 @@ class Partition {
           if (g_.nodes()[u].operands[i] != v) continue;
           const auto operand = static_cast<int>(i);
           const int at = result_axis(g_, u, operand, out.at(v), out.extent);
-          if (at >= 0 ? !assign({u, 0}, at) : !sums(u, operand, out.at(v))) return std::nullopt;
+          const bool goes = at < 0 && (sums(u, operand, out.at(v)) || (ends && reduces(u)));
+          if (at >= 0 ? !assign({u, 0}, at) : !goes) return std::nullopt;
         }
       }
     }
-    return agrees(r, out) ? std::optional(out) : std::nullopt;
+    return agrees(r, out, ends) ? std::optional(out) : std::nullopt;
   }
+
+  bool reduces(uint32_t id) const { return op_def(g_.nodes()[id].op).cls == OpClass::Reduce; }
 
   bool sums(uint32_t id, int operand, int axis) const {
     return closure_.sinks().contains(id) && !closure_.inside({id, 0}) &&
            byte_size(g_.nodes()[id].types[0].dtype) >= 4 && summed_axes(g_, id, operand, axis);
   }
 
-  bool agrees(const RowRegion& r, const RegionAxis& a) const {
+  bool agrees(const RowRegion& r, const RegionAxis& a, bool ends) const {
     for (const uint32_t id : r.nodes) {
       const Value v{id, 0};
-      if (closure_.core(v) && closure_.inside(v) && a.at(v) < 0) return false;
+      if (closure_.core(v) && closure_.inside(v) && a.at(v) < 0 && !(ends && !closure_.large(v)))
+        return false;
       if (a.at(v) < 0 || expands(g_, id, limits_)) continue;
       const auto axes = operand_axes(g_, id, a.at(v), a.extent);
       const Node& n = g_.nodes()[id];
@@ -366,17 +381,24 @@ std::optional<std::vector<RowRegion>> regions_from(const Graph& g, const Users& 
 
 }  // namespace
 
+namespace {
+
+int edge_axis(const Graph& g, const RegionAxis& a, uint32_t id, size_t operand) {
+  const Node& n = g.nodes()[id];
+  std::optional<std::vector<int>> axes;
+  if (const int at = a.at({id, 0}); at >= 0) axes = operand_axes(g, id, at, a.extent);
+  for (size_t i = 0; !axes && i < n.operands.size(); ++i)
+    if (const int at = a.at(n.operands[i]); at >= 0)
+      axes = summed_axes(g, id, static_cast<int>(i), at);
+  return axes ? (*axes)[operand] : -1;
+}
+
+}  // namespace
+
 EdgeAxes edge_axes(const Graph& g, const RowRegion& r, uint32_t id, size_t operand) {
   EdgeAxes out;
-  const Node& n = g.nodes()[id];
-  for (const RegionAxis& a : r.axes) {
-    std::optional<std::vector<int>> axes;
-    if (const int at = a.at({id, 0}); at >= 0) axes = operand_axes(g, id, at, a.extent);
-    for (size_t i = 0; !axes && i < n.operands.size(); ++i)
-      if (const int at = a.at(n.operands[i]); at >= 0)
-        axes = summed_axes(g, id, static_cast<int>(i), at);
-    out.push_back(axes ? (*axes)[operand] : -1);
-  }
+  for (const RegionAxis& a : r.axes) out.push_back(edge_axis(g, a, id, operand));
+  out.push_back(edge_axis(g, r.columns, id, operand));
   return out;
 }
 

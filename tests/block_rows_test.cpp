@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <set>
 
 #include "backends/compile.h"
 #include "ir/expr.h"
@@ -20,7 +21,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTolerance = 1e-5;
 // Small graphs, cut all the same.
-constexpr RowLimits kSmall{.ratio = 2, .bytes = 1, .block_bytes = 1, .least_rows = 4};
+constexpr RowLimits kSmall{
+    .ratio = 2, .bytes = 1, .block_bytes = 1, .least_rows = 4, .band_rows = 8};
 
 struct Sizes {
   int64_t batch = 2, heads = 3, groups = 1, queries = 21, keys = 23, size = 4;
@@ -103,6 +105,16 @@ int64_t largest(const Graph& g) {
     for (const Region& r : n.regions) most = std::max(most, largest(*r));
   }
   return most;
+}
+
+// Last extents of all products.
+std::set<int64_t> product_widths(const Graph& g) {
+  std::set<int64_t> out;
+  for (const Node& n : g.nodes()) {
+    if (n.op == OpId::dot_general) out.insert(n.types[0].shape.static_dims().back());
+    for (const Region& r : n.regions) out.merge(product_widths(*r));
+  }
+  return out;
 }
 
 void check_blocked(const Graph& g, uint64_t seed) {
@@ -235,6 +247,48 @@ TEST_CASE("gradients of attention are cut into rows too") {
                                 return softmax(x + broadcast_to(bias, x.shape()));
                               }),
                     13);
+}
+
+TEST_CASE("columns that a causal mask hides are left out") {
+  const Sizes s{.batch = 1, .heads = 2, .queries = 100, .keys = 100};
+  const auto masked = [](const Expr& bias_or_seen, const Expr& x) {
+    return bias_or_seen.dtype() == DType::boolean
+               ? select(broadcast_to(bias_or_seen, x.shape()), x, full_like(x, -kInfinity))
+               : x + broadcast_to(bias_or_seen, x.shape());
+  };
+  const auto seen = [](Graph& g, int64_t past, const Sizes& of) {
+    const Shape places{of.queries, of.keys};
+    return le(iota(g, DType::i64, places, 1),
+              iota(g, DType::i64, places, 0) + static_cast<double>(past));
+  };
+  const auto bias = [&](Graph& g) {
+    const Expr allowed = seen(g, 0, s);
+    const TensorType t{DType::f32, allowed.shape()};
+    return select(allowed, full(g, t, 0), full(g, t, -kInfinity));
+  };
+  const Graph by_select =
+      attention(s, [&](const Expr& x) { return softmax(masked(seen(*x.graph, 3, s), x)); });
+  const Graph by_bias =
+      attention(s, [&](const Expr& x) { return softmax(masked(bias(*x.graph), x * 0.5)); });
+  for (const Graph* g : {&by_select, &by_bias}) {
+    check_blocked(*g, 14);
+    check_gradients(*g, 15);
+    const std::set<int64_t> widths = product_widths(block_rows(*g, kSmall));
+    for (const int64_t width : {32, 64, 96, 100}) CHECK(widths.contains(width));
+  }
+  // Not known to be hidden: any row may see any column, or hides it by a number.
+  for (const double hidden : {-1e9, -kInfinity}) {
+    const Graph g = attention(s, [&](const Expr& x) {
+      Expr allowed = seen(*x.graph, 0, s);
+      if (hidden == -kInfinity)
+        allowed = bit_or(allowed, input(*x.graph, "also", {DType::boolean, allowed.shape()}));
+      return softmax(select(broadcast_to(allowed, x.shape()), x, full_like(x, hidden)));
+    });
+    check_blocked(g, 16);
+    const std::set<int64_t> widths = product_widths(block_rows(g, kSmall));
+    CHECK(!widths.contains(32));
+    CHECK(widths.contains(100));
+  }
 }
 
 TEST_CASE("scores that are read elsewhere stay whole") {
