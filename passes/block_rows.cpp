@@ -5,13 +5,13 @@
 
 #include "ir/expr.h"
 #include "ir/op.h"
+#include "passes/column_panels.h"
 #include "passes/hidden_columns.h"
 #include "passes/rebuild.h"
+#include "passes/rules.h"
 
 namespace lathe {
 namespace {
-
-constexpr int64_t kColumns = 32;  // bands end at whole vectors
 
 // Rows [start, start + count * size) of a region in `count` blocks of `size`, which need the first
 // `columns` columns only.
@@ -47,7 +47,8 @@ std::vector<Band> cut(const Graph& g, const RowRegion& r, const RowLimits& limit
       out.push_back({band.start + first * band.size, last - first, band.size, all});
       if (!causal) continue;
       const int64_t seen = visible_columns(g, r, out.back().start, out.back().end());
-      out.back().columns = std::min(all, (seen + kColumns - 1) / kColumns * kColumns);
+      out.back().columns =
+          std::min(all, (seen + kPanelColumns - 1) / kPanelColumns * kPanelColumns);
     }
   }
   return out;
@@ -80,7 +81,7 @@ class Blocks {
       for (size_t k = 0; k < sums.size(); ++k)
         if (sums[k].defined()) s.start[k] = widened(sums[k], r_.results[k], band.columns);
       for (size_t i = 0; i < given_.size(); ++i) {
-        const Expr x{&target, whole[i]};
+        const Expr x = laid_out({&target, whole[i]}, given_[i]);
         const int axis = given_[i].axes[rows];
         s.given.push_back(
             axis < 0 ? x
@@ -103,11 +104,13 @@ class Blocks {
   }
 
  private:
-  // A value of outside, and how it is cut where a node inside reads it.
+  // A value of outside, and how it is cut where a node inside reads it; a product's right factor
+  // that all rows share is read in panels.
   struct Given {
     Value value;
     EdgeAxes axes;
-    friend auto operator<=>(const Given&, const Given&) = default;
+    int64_t panels_of = -1;  // that product
+    friend bool operator==(const Given&, const Given&) = default;
   };
   // Where a loop stands.
   struct State {
@@ -122,10 +125,32 @@ class Blocks {
   void find_given(uint32_t id, size_t operand) {
     const Value v = g_.nodes()[id].operands[operand];
     if (inside(v) && !is_product(id)) return;
-    Given x{v, edge_axes(g_, r_, id, operand)};
+    Given x = given(id, operand);
     const bool whole = std::ranges::all_of(x.axes, [](int a) { return a < 0; });
     if ((whole && sources_[v.node]) || std::ranges::find(given_, x) != given_.end()) return;
     given_.push_back(std::move(x));
+  }
+
+  Given given(uint32_t id, size_t operand) const {
+    const Node& n = g_.nodes()[id];
+    Given x{n.operands[operand], edge_axes(g_, r_, id, operand)};
+    const bool shared = is_product(id) && operand == 1 && x.axes[r_.axes.size() - 1] < 0;
+    if (!shared || x.axes.back() < 0) return x;
+    const DotAttrs& a = dot(id);
+    if (!fits_panels(g_.type(x.value), a)) return x;
+    x.panels_of = id;
+    for (int& axis : x.axes) {
+      const auto batch = std::ranges::find(a.rhs_batch, axis);
+      if (axis >= 0) axis = static_cast<int>(batch - a.rhs_batch.begin());
+    }
+    return x;
+  }
+
+  const DotAttrs& dot(int64_t id) const {
+    return std::get<DotAttrs>(g_.nodes()[static_cast<size_t>(id)].attrs);
+  }
+  Expr laid_out(const Expr& x, const Given& as) const {
+    return as.panels_of < 0 ? x : in_panels(x, dot(as.panels_of));
   }
 
   // The products begin a region: their factors come from outside, whatever makes them.
@@ -150,7 +175,7 @@ class Blocks {
 
   // The extent of an axis of `whole` elements in `parts` of `all` equal parts.
   static Dim share(const Dim& whole, int64_t parts, int64_t all) {
-    return Dim(whole.value() / all * parts);
+    return Dim(whole.value() * parts / all);
   }
 
   // The shape of v in one iteration of the axes before l.
@@ -284,9 +309,12 @@ class Blocks {
       for (size_t i = 0; i < n.operands.size(); ++i)
         operands.push_back(operand(g, s, id, i, made).value);
       const Value v{id, 0};
-      const Expr e{&g, g.add(n.op, std::move(operands),
-                             attrs_at(n, shape_at(v, axes_of(v), r_.axes.size(), s.band)),
-                             n.regions, n.name)};
+      if (is_product(id) && given(id, 1).panels_of >= 0) {
+        made[v] = product_of_panels({&g, operands[0]}, {&g, operands[1]}, dot(id));
+        continue;
+      }
+      const Shape shape = shape_at(v, axes_of(v), r_.axes.size(), s.band);
+      const Expr e{&g, g.add(n.op, std::move(operands), attrs_at(n, shape), n.regions, n.name)};
       made[v] = placed(e, n, s);
     }
     std::vector<Expr> out;
@@ -300,7 +328,7 @@ class Blocks {
   Expr operand(Graph& g, const State& s, uint32_t id, size_t i, std::map<Value, Expr>& made) {
     const Value v = g_.nodes()[id].operands[i];
     if (inside(v) && !is_product(id)) return made.at(v);
-    const size_t at = place_of({v, edge_axes(g_, r_, id, i)});
+    const size_t at = place_of(given(id, i));
     if (at == given_.size()) return copy_source(g, v, made);
     const int axis = given_[at].axes.back();
     return axis < 0 ? s.given[at] : take(s.given[at], axis, 0, s.band.columns, r_.columns.extent);
@@ -437,7 +465,8 @@ class Rewriter {
 
 Graph block_here(const Graph& g, const RowLimits& limits) {
   const std::vector<RowRegion> regions = find_row_regions(g, limits);
-  return regions.empty() ? g : Rewriter(g, regions, limits).run();
+  // Reshapes of panels and blocks meet those that were there.
+  return regions.empty() ? g : simplify(Rewriter(g, regions, limits).run());
 }
 
 }  // namespace
