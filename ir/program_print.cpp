@@ -12,6 +12,7 @@ std::string_view kind_name(BufferKind kind) {
     case BufferKind::Output: return "output";
     case BufferKind::Constant: return "constant";
     case BufferKind::Arena: return "arena";
+    case BufferKind::Local: return "local";
   }
   __builtin_unreachable();
 }
@@ -43,6 +44,7 @@ class Printer {
     line("program {} {{", quoted(program_.name));
     depth_ = 1;
     line("arena {} bytes", program_.plan.arena_bytes);
+    if (program_.plan.local_bytes > 0) line("local {} bytes", program_.plan.local_bytes);
     buffers();
     ports("in", program_.plan.inputs);
     ports("out", program_.plan.outputs);
@@ -68,8 +70,9 @@ class Printer {
   void buffers() {
     for (size_t i = 0; i < program_.plan.buffers.size(); ++i) {
       const Buffer& b = program_.plan.buffers[i];
-      const std::string where =
-          b.kind == BufferKind::Arena ? fmt::format("at {}", b.offset) : fmt::format("{}", b.index);
+      const std::string where = b.kind == BufferKind::Arena || b.kind == BufferKind::Local
+                                    ? fmt::format("at {}", b.offset)
+                                    : fmt::format("{}", b.index);
       line("buffer b{} {} {} {} bytes {}", i, kind_name(b.kind), where, b.bytes, quoted(b.name));
     }
   }
@@ -112,7 +115,7 @@ class Printer {
              ref_text(s.args[0]), ref_text(s.args[1]));
         return;
       case StepKind::Loop:
-        line("loop l{} < {} {{", s.loop, s.count);
+        line("{}loop l{} < {} {{", s.independent ? "independent " : "", s.loop, s.count);
         block(s.body);
         break;
       case StepKind::While:

@@ -14,6 +14,10 @@
 namespace lathe {
 namespace {
 
+// Iterations from which a loop is split among threads rather than its kernels: as many threads as
+// are common get even shares.
+constexpr int64_t kIndependent = 8;
+
 // One graph or region on its way into steps.
 struct Scope {
   const Graph& graph;
@@ -116,8 +120,13 @@ class ProgramBuilder {
                                 const std::vector<BufferRef>& destinations) {
     Scope scope{g, fuse(g)};
     for (size_t i = 0; i < arguments.size(); ++i) scope.home[g.inputs()[i].value] = arguments[i];
+    // What has the same bytes as the output is computed in its place.
+    const auto origin = [&](Value v) {
+      while (scope.fusion.disposition[v.node] == Disposition::Alias) v = g.node(v).operands[0];
+      return v;
+    };
     for (size_t k = 0; k < destinations.size(); ++k)
-      scope.destinations[g.outputs()[k].value].push_back(destinations[k]);
+      scope.destinations[origin(g.outputs()[k].value)].push_back(destinations[k]);
     for (uint32_t id = 0; id < g.nodes().size(); ++id)
       if (scope.fusion.disposition[id] == Disposition::External)
         if (const auto* c = std::get_if<ConstantAttrs>(&scope.node(id).attrs))
@@ -259,10 +268,12 @@ class ProgramBuilder {
 
   int intern(Kernel kernel) {
     for (const KernelPass& pass : kernel_passes()) pass.run(kernel);
-    const auto [found, fresh] =
-        by_text_.emplace(print_kernel(kernel), static_cast<int>(program_.kernels.size()));
+    const auto [found, fresh] = by_text_.emplace(std::pair(print_kernel(kernel), independent_),
+                                                 static_cast<int>(program_.kernels.size()));
     if (fresh) {
-      program_.schedules.push_back(choose_schedule(kernel, target_));
+      KernelSchedule schedule = choose_schedule(kernel, target_);
+      if (independent_) schedule.parallel = -1, schedule.grain = 1;  // the loop has the threads
+      program_.schedules.push_back(schedule);
       program_.kernels.push_back(std::move(kernel));
     }
     return found->second;
@@ -309,6 +320,21 @@ class ProgramBuilder {
     return c;
   }
 
+  // Iterations of a scan without carries, and of those that are all it does.
+  static int64_t independent_iterations(const Node& n) {
+    const auto* a = std::get_if<ScanAttrs>(&n.attrs);
+    if (!a || a->carries > 0) return 1;
+    const Graph& body = *n.regions[0];
+    const Node* only = nullptr;
+    for (const Node& inner : body.nodes()) {
+      const OpDef& def = op_def(inner.op);
+      if (def.cls == OpClass::Source || def.same_bytes) continue;
+      if (only) return a->length.value();
+      only = &inner;
+    }
+    return a->length.value() * (only ? independent_iterations(*only) : 1);
+  }
+
   // Results whose home is elsewhere than where the caller wants them are copied there at the end.
   void lower_scan(Scope& scope, uint32_t id, const ScanAttrs& attrs) {
     const Node& n = scope.node(id);
@@ -349,7 +375,11 @@ class ProgramBuilder {
     step.kind = StepKind::Loop;
     step.loop = loop;
     step.count = length;
+    const bool outer = independent_;
+    step.independent = carries == 0 && (outer || independent_iterations(n) >= kIndependent);
+    independent_ = outer || step.independent;
     step.body = lower_graph(body, arguments, destinations);
+    independent_ = outer;
     scope.steps.push_back(std::move(step));
   }
 
@@ -393,7 +423,8 @@ class ProgramBuilder {
 
   Target target_;
   Program program_;
-  std::map<std::string, int> by_text_;
+  std::map<std::pair<std::string, bool>, int> by_text_;
+  bool independent_ = false;  // inside of an independent loop
   std::map<std::pair<const void*, int64_t>, int> constant_ids_;
 };
 

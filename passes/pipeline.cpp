@@ -1,6 +1,7 @@
 #include "passes/pipeline.h"
 
 #include "ir/graph_verify.h"
+#include "passes/block_rows.h"
 #include "passes/decompose.h"
 #include "passes/fold.h"
 #include "passes/fold_products.h"
@@ -32,6 +33,8 @@ constexpr GraphPass kGraphPasses[] = {
      "after simplify, which shows that a carry starts as zeros and that pieces are one value"},
     {"fold_constants:2", fold_constants, "layouts of literals that a scan's steps multiply by"},
     {"simplify:3", simplify, "what left the scans meets what was outside"},
+    {"block_rows", block_rows,
+     "last: it reads what is computed in the end, and scans that it makes keep what is theirs"},
 };
 
 constexpr KernelPass kKernelPasses[] = {

@@ -68,22 +68,42 @@ class Liveness {
   int64_t now_ = 0;
 };
 
-}  // namespace
+// Temporaries that only one independent loop touches are those of an iteration.
+void find_local(Plan& plan) {
+  std::vector<int> user(plan.buffers.size(), -1);  // the loop; -2: others too
+  const auto use = [&](const Step& s, int loop) {
+    for (const BufferRef& r : s.args) {
+      int& u = user[static_cast<size_t>(r.buffer)];
+      u = loop < 0 || (u != -1 && u != loop) ? -2 : loop;
+    }
+  };
+  const std::function<void(const std::vector<Step>&, int)> walk = [&](const std::vector<Step>& all,
+                                                                      int loop) {
+    for (const Step& s : all) {
+      use(s, loop);
+      const int inner = loop < 0 && s.independent ? s.loop : loop;
+      walk(s.body, inner);
+      walk(s.other, inner);
+    }
+  };
+  walk(plan.steps, -1);
+  for (size_t i = 0; i < user.size(); ++i)
+    if (user[i] >= 0 && plan.buffers[i].kind == BufferKind::Arena)
+      plan.buffers[i].kind = BufferKind::Local;
+}
 
-void plan_memory(Program& p, const Target&) {
-  Plan& plan = p.plan;
-  Liveness liveness(plan);
-  liveness.finish();
+// Offsets of all buffers of one kind; the bytes that they take.
+int64_t place(Plan& plan, const Liveness& liveness, BufferKind kind) {
   std::vector<int> order;
   for (int i = 0; i < std::ssize(plan.buffers); ++i)
-    if (plan.buffers[static_cast<size_t>(i)].kind == BufferKind::Arena &&
+    if (plan.buffers[static_cast<size_t>(i)].kind == kind &&
         liveness.intervals[static_cast<size_t>(i)].used())
       order.push_back(i);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
     return plan.buffers[static_cast<size_t>(a)].bytes > plan.buffers[static_cast<size_t>(b)].bytes;
   });
   std::vector<int> placed;  // by offset
-  plan.arena_bytes = 0;
+  int64_t total = 0;
   for (int id : order) {
     Buffer& b = plan.buffers[static_cast<size_t>(id)];
     const Interval& mine = liveness.intervals[static_cast<size_t>(id)];
@@ -97,7 +117,7 @@ void plan_memory(Program& p, const Target&) {
       offset = std::max(offset, (o.offset + o.bytes + kAlignment - 1) / kAlignment * kAlignment);
     }
     b.offset = offset;
-    plan.arena_bytes = std::max(plan.arena_bytes, offset + bytes);
+    total = std::max(total, offset + bytes);
     placed.insert(std::upper_bound(placed.begin(), placed.end(), id,
                                    [&](int a, int c) {
                                      return plan.buffers[static_cast<size_t>(a)].offset <
@@ -105,6 +125,17 @@ void plan_memory(Program& p, const Target&) {
                                    }),
                   id);
   }
+  return total;
+}
+
+}  // namespace
+
+void plan_memory(Program& p, const Target&) {
+  find_local(p.plan);
+  Liveness liveness(p.plan);
+  liveness.finish();
+  p.plan.arena_bytes = place(p.plan, liveness, BufferKind::Arena);
+  p.plan.local_bytes = place(p.plan, liveness, BufferKind::Local);
 }
 
 namespace {

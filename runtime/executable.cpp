@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMaxArgs = 64;
 constexpr int64_t kSortGrain = 1 << 13;  // elements that are worth a thread
+constexpr int64_t kMostChunks = 256;     // of an independent loop
 
 int find_port(const std::vector<Port>& ports, std::string_view name) {
   for (size_t i = 0; i < ports.size(); ++i)
@@ -26,6 +27,22 @@ size_t arg_limit(const std::vector<Step>& steps) {
   return most;
 }
 
+bool has_independent(const std::vector<Step>& steps) {
+  return std::ranges::any_of(steps, [](const Step& s) {
+    return s.independent || has_independent(s.body) || has_independent(s.other);
+  });
+}
+
+std::byte* address(const BufferRef& ref, const std::vector<std::byte*>& base,
+                   const std::vector<int64_t>& iteration) {
+  int64_t offset = ref.offset;
+  for (const LoopTerm& t : ref.terms) {
+    const int64_t i = iteration[static_cast<size_t>(t.loop)];
+    offset += t.stride * (t.parity ? i & 1 : i);
+  }
+  return base[static_cast<size_t>(ref.buffer)] + offset;
+}
+
 }  // namespace
 
 Executable::Executable(Plan plan, std::vector<KernelEntry> kernels,
@@ -36,44 +53,48 @@ Executable::Executable(Plan plan, std::vector<KernelEntry> kernels,
       keep_(std::move(keep)),
       pool_(std::move(pool)),
       arena_(arena ? std::move(arena) : std::make_shared<Arena>()),
-      base_(plan_.buffers.size(), nullptr),
-      iteration_(static_cast<size_t>(plan_.loops), 0) {
+      frames_(has_independent(plan_.steps) ? static_cast<size_t>(pool_->threads()) : 1,
+              {std::vector<std::byte*>(plan_.buffers.size(), nullptr),
+               std::vector<int64_t>(static_cast<size_t>(plan_.loops), 0)}) {
   LATHE_ASSERT(std::ssize(kernels_) == plan_.kernels);
   LATHE_ASSERT(arg_limit(plan_.steps) <= kMaxArgs, "a kernel has too many operands");
   place_temporaries();
   for (size_t i = 0; i < plan_.buffers.size(); ++i) {
     const Buffer& b = plan_.buffers[i];
     if (b.kind == BufferKind::Constant)
-      base_[i] = static_cast<std::byte*>(
-          const_cast<void*>(plan_.constants[static_cast<size_t>(b.index)].raw()));
+      place(static_cast<int>(i), plan_.constants[static_cast<size_t>(b.index)].raw());
   }
 }
 
+void Executable::place(int buffer, const void* at) {
+  for (Frame& f : frames_)
+    f.base[static_cast<size_t>(buffer)] = static_cast<std::byte*>(const_cast<void*>(at));
+}
+
 void Executable::place_temporaries() {
-  if (plan_.arena_bytes == 0) return;
-  std::byte* at = arena_->at_least(plan_.arena_bytes);
+  const auto threads = static_cast<int64_t>(frames_.size());
+  const int64_t all = plan_.arena_bytes + threads * plan_.local_bytes;
+  if (all == 0) return;
+  std::byte* at = arena_->at_least(all);
   if (at == arena_at_) return;
   arena_at_ = at;
-  for (size_t i = 0; i < plan_.buffers.size(); ++i)
-    if (plan_.buffers[i].kind == BufferKind::Arena) base_[i] = at + plan_.buffers[i].offset;
+  for (size_t i = 0; i < plan_.buffers.size(); ++i) {
+    const Buffer& b = plan_.buffers[i];
+    if (b.kind == BufferKind::Arena) place(static_cast<int>(i), at + b.offset);
+    if (b.kind != BufferKind::Local) continue;
+    std::byte* own = at + plan_.arena_bytes + b.offset;
+    for (Frame& f : frames_) f.base[i] = own, own += plan_.local_bytes;
+  }
 }
 
 int Executable::find_input(std::string_view name) const { return find_port(plan_.inputs, name); }
 int Executable::find_output(std::string_view name) const { return find_port(plan_.outputs, name); }
 
-std::byte* Executable::address(const BufferRef& ref) const {
-  int64_t offset = ref.offset;
-  for (const LoopTerm& t : ref.terms) {
-    const int64_t i = iteration_[static_cast<size_t>(t.loop)];
-    offset += t.stride * (t.parity ? i & 1 : i);
-  }
-  return base_[static_cast<size_t>(ref.buffer)] + offset;
-}
-
-void Executable::call(const Step& step) {
+void Executable::call(const Step& step, const Frame& frame) {
   const KernelEntry& k = kernels_[static_cast<size_t>(step.kernel)];
   std::array<void*, kMaxArgs> args;
-  for (size_t i = 0; i < step.args.size(); ++i) args[i] = address(step.args[i]);
+  for (size_t i = 0; i < step.args.size(); ++i)
+    args[i] = address(step.args[i], frame.base, frame.iteration);
   const int64_t chunks = (k.extent + k.grain - 1) / k.grain;
   if (chunks <= 1 || pool_->threads() == 1) {
     k.fn(args.data(), 0, k.extent, k.context);
@@ -85,10 +106,10 @@ void Executable::call(const Step& step) {
   });
 }
 
-void Executable::sort(const Step& step) {
+void Executable::sort(const Step& step, const Frame& frame) {
   const SortStep& s = step.sort;
-  const auto* x = static_cast<const std::byte*>(address(step.args[0]));
-  auto* places = reinterpret_cast<int64_t*>(address(step.args[1]));
+  const std::byte* x = address(step.args[0], frame.base, frame.iteration);
+  auto* places = reinterpret_cast<int64_t*>(address(step.args[1], frame.base, frame.iteration));
   const int64_t lane_bytes = s.length * byte_size(s.dtype);
   const int64_t grain = std::max<int64_t>(kSortGrain / s.length, 1);
   const auto sort_from = [&, call = argsort_of(s.dtype).call](int64_t begin, int64_t lanes) {
@@ -102,43 +123,71 @@ void Executable::sort(const Step& step) {
   });
 }
 
-void Executable::execute(const std::vector<Step>& steps) {
+void Executable::loop(const Step& step, Frame& frame) {
+  if (step.independent && !split_ && !profiling_ && frames_.size() > 1)
+    return run_independently(step, frame);
+  int64_t& i = frame.iteration[static_cast<size_t>(step.loop)];
+  for (i = 0; i < step.count; ++i) execute(step.body, frame);
+}
+
+// Loops that are all that the loop around them does count together.
+void Executable::run_independently(const Step& step, Frame& frame) {
+  std::vector<const Step*> nest{&step};
+  while (nest.back()->body.size() == 1 && nest.back()->body[0].independent)
+    nest.push_back(&nest.back()->body[0]);
+  int64_t count = 1;
+  for (const Step* s : nest) count *= s->count;
+  for (Frame& f : frames_)
+    if (&f != &frame) f.iteration = frame.iteration;
+  const int64_t grain = std::max<int64_t>(count / kMostChunks, 1);
+  split_ = true;
+  pool_->parallel_for((count + grain - 1) / grain, [&](int64_t chunk, int thread) {
+    Frame& mine = frames_[static_cast<size_t>(thread)];
+    for (int64_t at = chunk * grain; at < std::min((chunk + 1) * grain, count); ++at) {
+      int64_t rest = at;
+      for (size_t k = nest.size(); k-- > 0;) {
+        mine.iteration[static_cast<size_t>(nest[k]->loop)] = rest % nest[k]->count;
+        rest /= nest[k]->count;
+      }
+      execute(nest.back()->body, mine);
+    }
+  });
+  split_ = false;
+}
+
+void Executable::execute(const std::vector<Step>& steps, Frame& frame) {
+  const auto at = [&](const BufferRef& ref) { return address(ref, frame.base, frame.iteration); };
   for (const Step& s : steps) {
     switch (s.kind) {
       case StepKind::Call:
         if (profiling_) {
           const auto start = std::chrono::steady_clock::now();
-          call(s);
+          call(s, frame);
           const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
           KernelTime& t = times_[static_cast<size_t>(s.kernel)];
           ++t.calls;
           t.seconds += took.count();
         } else {
-          call(s);
+          call(s, frame);
         }
         break;
       case StepKind::Copy:
-        if (s.bytes > 0)
-          std::memcpy(address(s.args[1]), address(s.args[0]), static_cast<size_t>(s.bytes));
+        if (s.bytes > 0) std::memcpy(at(s.args[1]), at(s.args[0]), static_cast<size_t>(s.bytes));
         break;
-      case StepKind::Sort: sort(s); break;
-      case StepKind::Loop: {
-        int64_t& i = iteration_[static_cast<size_t>(s.loop)];
-        for (i = 0; i < s.count; ++i) execute(s.body);
-        break;
-      }
+      case StepKind::Sort: sort(s, frame); break;
+      case StepKind::Loop: loop(s, frame); break;
       case StepKind::While: {
-        int64_t& i = iteration_[static_cast<size_t>(s.loop)];
+        int64_t& i = frame.iteration[static_cast<size_t>(s.loop)];
         i = 0;
-        for (execute(s.other); *reinterpret_cast<const bool*>(address(s.args[0]));
-             execute(s.other)) {
-          execute(s.body);
+        for (execute(s.other, frame); *reinterpret_cast<const bool*>(at(s.args[0]));
+             execute(s.other, frame)) {
+          execute(s.body, frame);
           ++i;
         }
         break;
       }
       case StepKind::If:
-        execute(*reinterpret_cast<const bool*>(address(s.args[0])) ? s.body : s.other);
+        execute(*reinterpret_cast<const bool*>(at(s.args[0])) ? s.body : s.other, frame);
         break;
     }
   }
@@ -165,12 +214,10 @@ void Executable::run(std::span<void* const> inputs, std::span<void* const> outpu
   LATHE_ASSERT(inputs.size() == plan_.inputs.size() && outputs.size() == plan_.outputs.size());
   look_for_kernels(false);
   place_temporaries();
-  for (size_t i = 0; i < inputs.size(); ++i)
-    base_[static_cast<size_t>(plan_.inputs[i].buffer)] = static_cast<std::byte*>(inputs[i]);
+  for (size_t i = 0; i < inputs.size(); ++i) place(plan_.inputs[i].buffer, inputs[i]);
   for (size_t i = 0; i < outputs.size(); ++i)
-    if (plan_.outputs[i].updates < 0)
-      base_[static_cast<size_t>(plan_.outputs[i].buffer)] = static_cast<std::byte*>(outputs[i]);
-  execute(plan_.steps);
+    if (plan_.outputs[i].updates < 0) place(plan_.outputs[i].buffer, outputs[i]);
+  execute(plan_.steps, frames_[0]);
 }
 
 std::vector<Tensor> Executable::run(const std::vector<Tensor>& inputs) {

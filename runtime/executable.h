@@ -66,7 +66,7 @@ class Executable {
   void wait_for_kernels() { look_for_kernels(true); }
 
   // Seconds spent in each kernel over all runs since `profile(true)`, which waits for kernels on
-  // their way; the slowest first.
+  // their way; the slowest first. Meanwhile iterations of independent loops take turns.
   void profile(bool on);
   struct KernelTime {
     int kernel = 0;
@@ -77,12 +77,20 @@ class Executable {
   std::vector<KernelTime> times() const;
 
  private:
+  // Where one thread stands: the buffers as it sees them, and its loops' iterations.
+  struct Frame {
+    std::vector<std::byte*> base;    // by buffer, for the current run
+    std::vector<int64_t> iteration;  // by loop
+  };
+
   void look_for_kernels(bool wait);
   void place_temporaries();
-  void execute(const std::vector<Step>& steps);
-  void call(const Step& step);
-  void sort(const Step& step);
-  std::byte* address(const BufferRef& ref) const;
+  void place(int buffer, const void* at);
+  void execute(const std::vector<Step>& steps, Frame& frame);
+  void loop(const Step& step, Frame& frame);
+  void run_independently(const Step& step, Frame& frame);
+  void call(const Step& step, const Frame& frame);
+  void sort(const Step& step, const Frame& frame);
 
   Plan plan_;
   std::vector<KernelEntry> kernels_;
@@ -90,9 +98,9 @@ class Executable {
   ReplaceKernels ready_;  // null where there is nothing to wait for
   std::shared_ptr<ThreadPool> pool_;
   std::shared_ptr<Arena> arena_;
-  std::byte* arena_at_ = nullptr;   // what base_ was filled for
-  std::vector<std::byte*> base_;    // by buffer, for the current run
-  std::vector<int64_t> iteration_;  // by loop
+  std::byte* arena_at_ = nullptr;  // what the frames were filled for
+  std::vector<Frame> frames_;      // by thread; one where no loop is independent
+  bool split_ = false;             // within an independent loop that threads share
   std::vector<KernelTime> times_;
   bool profiling_ = false;
 };

@@ -56,7 +56,8 @@ Work count_work(const Program& p) {
   Work w;
   w.flops = flops_of(p, kernel_flops(p), p.plan.steps);
   for (const Buffer& b : p.plan.buffers)
-    if (b.kind != BufferKind::Arena) w.bytes += static_cast<double>(b.bytes);
+    if (b.kind != BufferKind::Arena && b.kind != BufferKind::Local)
+      w.bytes += static_cast<double>(b.bytes);
   return w;
 }
 

@@ -14,6 +14,7 @@ enum class BufferKind : uint8_t {
   Output,    // graph output `index`, the caller's storage
   Constant,  // Plan::constants[index]
   Arena,     // `offset` bytes into the run's arena
+  Local,     // `offset` bytes into what each thread has of its own in an independent loop
 };
 
 struct Buffer {
@@ -21,7 +22,7 @@ struct Buffer {
   BufferKind kind = BufferKind::Arena;
   int index = 0;
   int64_t bytes = 0;
-  int64_t offset = 0;  // Arena only, 64-byte aligned
+  int64_t offset = 0;  // Arena and Local, 64-byte aligned
 };
 
 // offset += stride * i, or stride * (i & 1) where `parity`; i counts the loop's iterations from 0
@@ -60,6 +61,9 @@ struct Step {
   int64_t bytes = 0;
   int loop = -1;
   int64_t count = 0;
+  // Loop: no iteration reads what another writes, but for Local buffers, which each writes before
+  // it reads them. Iterations may run in any order and at the same time.
+  bool independent = false;
   SortStep sort;
   std::vector<BufferRef> args;
   std::vector<Step> body;
@@ -84,6 +88,7 @@ struct Plan {
   int kernels = 0;
   int loops = 0;
   int64_t arena_bytes = 0;
+  int64_t local_bytes = 0;  // of one thread
 };
 
 }  // namespace lathe
