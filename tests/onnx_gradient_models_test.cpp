@@ -37,7 +37,8 @@ TEST_CASE("gradients of real models agree with central differences") {
   for (const char* model :
        {"classic__cnn_mnist_pytorch", "classic__mnist_cntk", "classic__cntk_lstm_bidirectional",
         "classic__lstm_loop_tiny", "dtln__model_1", "gtcrn__gtcrn_simple", "silero-vad__v1_micro",
-        "face-detectors__yunet_n_dynamic", "fsmn-vad__fsmnvad-online", "classic__gpt2_past_tiny"}) {
+        "face-detectors__yunet_n_dynamic", "fsmn-vad__fsmnvad-online", "classic__gpt2_past_tiny",
+        "ultraface__version-RFB-320"}) {
     CAPTURE(model);
     const tools::CheckCase c = first_case(model);
     if (!there(c)) continue;

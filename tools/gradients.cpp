@@ -15,7 +15,10 @@
 namespace lathe::tools {
 namespace {
 
-constexpr double kStep = 1e-6;
+// Of the differences, the next where one disagrees: where a unit passes a kink on the way (a ReLU's
+// zero) a tenth of the step mostly does not, and a wrong gradient disagrees with both.
+constexpr double kSteps[] = {1e-6, 1e-7};
+constexpr double kAgrees = 1e-5;  // relatively
 
 using Point = std::vector<Tensor>;  // a value for each of the graph's inputs
 
@@ -161,17 +164,27 @@ GradientCheck check_gradients(const Model& model, const Feeds& values, const Com
   GradientCheck out;
   for (const Group& group : groups(loss, wrt)) {
     GradientCheck::Along along{group.name};
-    Point up = x, down = x;
+    std::vector<std::vector<double>> direction(x.size());
     for (const int k : group.inputs) {
       const auto i = static_cast<size_t>(k);
-      const std::vector<double> d = random_direction(x[i], random);
-      up[i] = moved(x[i], d, kStep), down[i] = moved(x[i], d, -kStep);
+      const std::vector<double>& d = direction[i] = random_direction(x[i], random);
       const Tensor& gradient =
           at[1 + static_cast<size_t>(std::find(wrt.begin(), wrt.end(), k) - wrt.begin())];
       for (int64_t e = 0; e < gradient.size(); ++e)
         along.slope += gradient.at(e) * d[static_cast<size_t>(e)];
     }
-    along.difference = (forward->run(up)[0].at(0) - forward->run(down)[0].at(0)) / (2 * kStep);
+    const auto value = [&](double step) {
+      Point at_step;
+      for (size_t i = 0; i < x.size(); ++i) at_step.push_back(moved(x[i], direction[i], step));
+      return forward->run(at_step)[0].at(0);
+    };
+    double least = INFINITY;
+    for (const double step : kSteps) {
+      GradientCheck::Along tried = along;
+      tried.difference = (value(step) - value(-step)) / (2 * step);
+      if (tried.error() < least) least = tried.error(), along.difference = tried.difference;
+      if (least <= kAgrees) break;
+    }
     out.along.push_back(std::move(along));
   }
   Point own;
