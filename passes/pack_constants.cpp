@@ -17,8 +17,8 @@
 namespace lathe {
 namespace {
 
-// Columns of a panel: what a register tile covers. Few rows take wider tiles to have as many sums
-// in flight as multiply-adds take to finish.
+// Columns of a panel: what a register tile covers, with vectors of AVX-512; else half of them. Few
+// rows take wider tiles to have as many sums in flight as multiply-adds take to finish.
 constexpr int64_t kPanel = 32, kWidePanel = 64;
 constexpr int64_t kFewRows = 2;
 // Bytes of a factor below which its rows are as near as panels would be.
@@ -326,6 +326,7 @@ class Packer {
       const Reduction& r = k.reductions[0];
       f = factor_of(k, s, r.b);
       if (!f) f = factor_of(k, s, r.a);
+      if (f && target_.isa < Isa::avx512) f->width /= 2;
       if (f && !worth_packing(k, *f)) return std::nullopt;
     }
     for (ScalarId load = 0; !f && load < std::ssize(k.body); ++load)

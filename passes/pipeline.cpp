@@ -12,6 +12,7 @@
 #include "passes/plan_memory.h"
 #include "passes/rules.h"
 #include "passes/scan_motion.h"
+#include "passes/sink_into_loops.h"
 #include "passes/sink_transposes.h"
 
 namespace lathe {
@@ -55,6 +56,8 @@ void alone(Program& p, const Target& target, const ParallelFor&) {
 
 constexpr ProgramPass kProgramPasses[] = {
     {"pack_constants", pack_constants, "first: a product may become two, each with a step"},
+    {"sink_into_loops", alone<sink_into_loops>,
+     "products as they will run, and each temporary has one use"},
     {"write_updates_in_place", alone<write_updates_in_place>,
      "frees temporaries before they are placed"},
     {"plan_memory", alone<plan_memory>, "last: needs the final steps"},
