@@ -14,6 +14,7 @@ namespace lathe::LATHE_SIMD_NAMESPACE {
 
 using simd::FoldFn;
 using simd::GemmFn;
+using simd::GemmTable;
 using simd::GemmTile;
 using simd::kMaxGemmRows;
 using simd::Table;
@@ -47,12 +48,8 @@ constexpr Table kTable{
     .fold_sequential = find_fold_sequential,
     .gemm_rows = kRows,
     .gemm_width = kWidth,
-    .gemm = {nullptr, gemm_tile<1, 2>, gemm_tile<2, 2>, gemm_tile<3, 2>, gemm_tile<4, 2>,
-             kRows >= 5 ? gemm_tile<5, 2> : nullptr, kRows >= 6 ? gemm_tile<6, 2> : nullptr,
-             kRows >= 7 ? gemm_tile<7, 2> : nullptr, kRows >= 8 ? gemm_tile<8, 2> : nullptr},
-    .gemm_narrow = {nullptr, gemm_tile<1, 1>, gemm_tile<2, 1>, gemm_tile<3, 1>, gemm_tile<4, 1>,
-                    kRows >= 5 ? gemm_tile<5, 1> : nullptr, kRows >= 6 ? gemm_tile<6, 1> : nullptr,
-                    kRows >= 7 ? gemm_tile<7, 1> : nullptr, kRows >= 8 ? gemm_tile<8, 1> : nullptr},
+    .gemm_f32 = gemm_table<float>(),
+    .gemm_i32 = gemm_table<int32_t>(),
     .gemm_row = gemm_row,
     .taps = taps,
 };

@@ -9,14 +9,12 @@
 // the block of sums stays in L2 until it is finished.
 #include "backends/simd/contraction.h"
 
-#include <xmmintrin.h>
-
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 
 #include "backends/simd/factors.h"
 #include "backends/simd/flush.h"
+#include "backends/simd/pack.h"
 #include "backends/simd/vm.h"
 
 namespace lathe::simd {
@@ -29,66 +27,6 @@ constexpr int64_t kBlockFloats = 32 << 10;  // of sums
 constexpr int64_t kCopyFloats = 128 << 10;  // of A
 constexpr int64_t kRowsWorthPacking = 8;    // register tiles of rows
 
-float value(float x) { return x; }
-float value(BFloat16 x) { return bf16_to_float(x.bits); }
-
-void copy_row(float* to, const float* from, int64_t n) {
-  std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
-}
-void copy_row(float* to, const BFloat16* from, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) to[j] = value(from[j]);
-}
-
-int64_t k_offset(const Matrix& x, int64_t k) {
-  if (x.runs.empty()) return k * x.step;
-  return x.runs[static_cast<size_t>(k / x.run)] + k % x.run * x.step;
-}
-
-// to[k][0..width) from four columns and four k at a time; B is contiguous along k.
-void pack_transposed(float* to, const float* b, int64_t along, int64_t columns, int64_t k,
-                     int64_t width) {
-  int64_t j = 0;
-  for (; j + 4 <= columns; j += 4) {
-    const float* from = b + j * along;
-    int64_t i = 0;
-    for (; i + 4 <= k; i += 4) {
-      __m128 r0 = _mm_loadu_ps(from + i), r1 = _mm_loadu_ps(from + along + i);
-      __m128 r2 = _mm_loadu_ps(from + 2 * along + i), r3 = _mm_loadu_ps(from + 3 * along + i);
-      _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
-      float* t = to + i * width + j;
-      _mm_storeu_ps(t, r0);
-      _mm_storeu_ps(t + width, r1);
-      _mm_storeu_ps(t + 2 * width, r2);
-      _mm_storeu_ps(t + 3 * width, r3);
-    }
-    for (; i < k; ++i)
-      for (int64_t c = 0; c < 4; ++c) to[i * width + j + c] = from[c * along + i];
-  }
-  for (; j < columns; ++j)
-    for (int64_t i = 0; i < k; ++i) to[i * width + j] = b[j * along + i];
-}
-
-// The panel of k in [k0, k0 + k) and `columns` columns; missing columns are zero.
-template <class T>
-void pack_panel(float* to, const T* b, const Matrix& x, const std::vector<uint8_t>& there,
-                int64_t columns, int64_t k0, int64_t k, int64_t width) {
-  if (columns < width) std::memset(to, 0, static_cast<size_t>(k * width) * sizeof(float));
-  if constexpr (std::is_same_v<T, float>)
-    if (x.step == 1 && x.runs.empty() && x.along != 1 && there.empty())
-      return pack_transposed(to, b + k0, x.along, columns, k, width);
-  for (int64_t i = 0; i < k; ++i) {
-    float* row = to + i * width;
-    if (!there.empty() && !there[static_cast<size_t>(k0 + i)]) {
-      std::fill_n(row, columns, 0.0f);
-      continue;
-    }
-    const T* from = b + k_offset(x, k0 + i);
-    if (x.along == 1) copy_row(row, from, columns);
-    else
-      for (int64_t j = 0; j < columns; ++j) row[j] = value(from[j * x.along]);
-  }
-}
-
 // Rows of a register tile: `rows` split into as few tiles as possible, as equal as possible.
 struct RowTiles {
   int64_t rows, most;
@@ -97,8 +35,9 @@ struct RowTiles {
 };
 
 // Where the register tiles find A.
+template <class Sum>
 struct Rows {
-  const float* data;
+  const Sum* data;
   int64_t row, step;  // of plain rows
   bool packed;        // tile after tile, each [k][its rows]
 };
@@ -107,10 +46,16 @@ struct Rows {
 template <class T>
 class Multiply {
   static constexpr bool kWidens = !std::is_same_v<T, float>;  // factors are used as copies only
+  using Sum = SumOf<T>;
+  using Rows = simd::Rows<Sum>;
 
  public:
   Multiply(const Contraction& x, void* const* args)
-      : x_(x), run_(x.plan, args), args_(args), width_(x.table->gemm_width) {
+      : x_(x),
+        tiles_of_(tiles_of(*x.table)),
+        run_(x.plan, args),
+        args_(args),
+        width_(x.table->gemm_width) {
     finish_ = chunk_ = std::min(kChunk, x.plan.tile);
     const int64_t most = x.table->gemm_rows;
     block_ =
@@ -133,8 +78,8 @@ class Multiply {
       chunk_ = kRowChunk;
     const int64_t sums = std::min(rows, block_) * chunk_, panel = k_block_ * width_;
     const int64_t copy = std::min(rows, block_) * x_.k;
-    auto* memory = reinterpret_cast<float*>(scratch(
-        ScratchUse::Panels, (sums + panel + copy + 64) * static_cast<int64_t>(sizeof(float))));
+    auto* memory = reinterpret_cast<Sum*>(scratch(
+        ScratchUse::Panels, (sums + panel + copy + 64) * static_cast<int64_t>(sizeof(Sum))));
     sums_ = memory;
     panel_ = sums_ + (sums + 15) / 16 * 16;
     copy_ = panel_ + (panel + 15) / 16 * 16;
@@ -257,6 +202,7 @@ class Multiply {
   // the block at once.
   void pack_by_k(const T* a, int64_t m, const RowTiles& tiles) {
     const Matrix& x = x_.a;
+    const auto fill = static_cast<Sum>(x_.fill);
     for (int64_t k = 0; k < x_.k; ++k) {
       int64_t begin = 0, end = tiles.rows;
       const int64_t run = k / x.run, i = k % x.run;
@@ -265,11 +211,11 @@ class Multiply {
       const T* from = a + k_offset(x, k) + m * x.along;
       for (int64_t t = 0; t < tiles.count(); ++t) {
         const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
-        float* to = copy_ + first * x_.k + k * rows;
+        Sum* to = copy_ + first * x_.k + k * rows;
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t row = first + r;
           const bool there = row >= begin && row < end && (all_intervals_ || has(m + row, run, i));
-          to[r] = there ? value(from[row * x.along]) : 0.0f;
+          to[r] = there ? widened(from[row * x.along], x) : fill;
         }
       }
     }
@@ -290,7 +236,7 @@ class Multiply {
   void multiply(const Rows& a, const RowTiles& tiles, const T* b, int64_t count, int64_t k0,
                 int64_t k) {
     const FlushScope scope(x_.flush);
-    GemmTile t;
+    GemmTile<Sum> t;
     t.k = k;
     t.c_row = row_;
     t.accumulate = k0 > 0;
@@ -319,19 +265,25 @@ class Multiply {
         t.a_row = a.packed ? 1 : a.row;
         t.a_step = a.packed ? rows : a.step;
         t.c = sums_ + first * row_ + n;
-        (count - n <= width_ / 2 ? x_.table->gemm_narrow : x_.table->gemm)[rows](t);
+        (count - n <= width_ / 2 ? tiles_of_.narrow : tiles_of_.wide)[rows](t);
       }
     }
   }
 
+  static const GemmTable<Sum>& tiles_of(const Table& table) {
+    if constexpr (std::is_same_v<Sum, float>) return table.gemm_f32;
+    else return table.gemm_i32;
+  }
+
   const Contraction& x_;
+  const GemmTable<Sum>& tiles_of_;
   Run run_;
   void* const* args_;
   int64_t width_, chunk_ = 0, row_ = 0, finish_ = 0, block_ = 0, k_block_ = 0;
   const int64_t *low_ = nullptr, *high_ = nullptr;
   bool pack_columns_ = false, varies_within_runs_ = false, all_intervals_ = true;
   std::vector<int64_t> guard_origins_;
-  float *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;
+  Sum *sums_ = nullptr, *panel_ = nullptr, *copy_ = nullptr;
 };
 
 template <class T>
@@ -348,6 +300,9 @@ void run_contraction(void* const* args, int64_t begin, int64_t end, const void* 
 }
 void run_bf16_contraction(void* const* args, int64_t begin, int64_t end, const void* context) {
   run_of<BFloat16>(args, begin, end, context);
+}
+void run_byte_contraction(void* const* args, int64_t begin, int64_t end, const void* context) {
+  run_of<uint8_t>(args, begin, end, context);
 }
 
 }  // namespace lathe::simd

@@ -8,16 +8,23 @@ constexpr int kVector = static_cast<int>(Batch<float>::size);
 constexpr int kRows = kVector == 16 ? 8 : kVector == 8 ? 6 : 4;
 constexpr int kWidth = 2 * kVector;
 
-template <int Rows, int Vectors>
-void gemm_tile(const GemmTile& tile) {
-  const GemmTile t = tile;  // a copy, which stores to c cannot change
-  using B = Batch<float>;
+LATHE_INLINE Batch<float> multiply_add(Batch<float> a, Batch<float> b, Batch<float> c) {
+  return FmaV::of(a, b, c);
+}
+LATHE_INLINE Batch<int32_t> multiply_add(Batch<int32_t> a, Batch<int32_t> b, Batch<int32_t> c) {
+  return a * b + c;
+}
+
+template <class T, int Rows, int Vectors>
+void gemm_tile(const GemmTile<T>& tile) {
+  const GemmTile<T> t = tile;  // a copy, which stores to c cannot change
+  using B = Batch<T>;
   B acc[Rows][Vectors];
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v)
-      acc[r][v] = t.accumulate ? B::load_unaligned(t.c + r * t.c_row + v * kVector) : B(0.0f);
-  const float* b = t.b;
-  const float* a[Rows];
+      acc[r][v] = t.accumulate ? B::load_unaligned(t.c + r * t.c_row + v * kVector) : B(T(0));
+  const T* b = t.b;
+  const T* a[Rows];
   for (int r = 0; r < Rows; ++r) a[r] = t.a + r * t.a_row;
   const int64_t a_step = t.a_step, b_step = t.b_step;
   for (int64_t k = t.k; k > 0; --k) {
@@ -25,7 +32,7 @@ void gemm_tile(const GemmTile& tile) {
     for (int v = 0; v < Vectors; ++v) column[v] = B::load_unaligned(b + v * kVector);
     for (int r = 0; r < Rows; ++r) {
       const B x(*a[r]);
-      for (int v = 0; v < Vectors; ++v) acc[r][v] = FmaV::of(x, column[v], acc[r][v]);
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = multiply_add(x, column[v], acc[r][v]);
       a[r] += a_step;
     }
     b += b_step;
@@ -34,11 +41,26 @@ void gemm_tile(const GemmTile& tile) {
     for (int v = 0; v < Vectors; ++v) acc[r][v].store_unaligned(t.c + r * t.c_row + v * kVector);
 }
 
+template <class T, int Rows, int Vectors>
+constexpr GemmFn<T> tile_of() {
+  if constexpr (Rows <= kRows) return gemm_tile<T, Rows, Vectors>;
+  else return nullptr;
+}
+template <class T>
+constexpr GemmTable<T> gemm_table() {
+  return {.wide = {nullptr, tile_of<T, 1, 2>(), tile_of<T, 2, 2>(), tile_of<T, 3, 2>(),
+                   tile_of<T, 4, 2>(), tile_of<T, 5, 2>(), tile_of<T, 6, 2>(), tile_of<T, 7, 2>(),
+                   tile_of<T, 8, 2>()},
+          .narrow = {nullptr, tile_of<T, 1, 1>(), tile_of<T, 2, 1>(), tile_of<T, 3, 1>(),
+                     tile_of<T, 4, 1>(), tile_of<T, 5, 1>(), tile_of<T, 6, 1>(), tile_of<T, 7, 1>(),
+                     tile_of<T, 8, 1>()}};
+}
+
 // One row: the sums stay in L1 and B streams past them four rows at a time, which memory likes
 // better than the columns of a register tile.
-void gemm_row(const GemmTile& tile, int64_t columns) {
+void gemm_row(const GemmTile<float>& tile, int64_t columns) {
   using B = Batch<float>;
-  const GemmTile t = tile;
+  const GemmTile<float> t = tile;
   if (!t.accumulate) __builtin_memset(t.c, 0, static_cast<size_t>(columns) * sizeof(float));
   int64_t k = 0;
   for (; k + 4 <= t.k; k += 4) {

@@ -20,16 +20,17 @@ Result<CompiledKernel> simd_kernel(const Kernel& k, const KernelSchedule& s, con
   if (table == nullptr) return failure("the xsimd backend needs SSE4.2 or newer");
   LATHE_ASSERT(k.par.size() <= kMaxIvs, "{} parallel ivs", k.par.size());
   Canonical c = canonicalize(k, s);
-  const auto contract = [&](KernelFn run, DType factors) -> std::optional<CompiledKernel> {
-    const auto contraction = plan_contraction(c, *table, factors);
-    if (!contraction) return std::nullopt;
-    return CompiledKernel{
-        run, contraction->get(), *contraction,
-        fmt::format("simd/{} contract {}x{}{}", name(target.isa), table->gemm_rows,
-                    table->gemm_width, factors == DType::bf16 ? " bf16" : "")};
+  const auto contract = [&](const auto& contraction, KernelFn run, const char* of) {
+    return CompiledKernel{run, contraction->get(), *contraction,
+                          fmt::format("simd/{} contract {}x{}{}", name(target.isa),
+                                      table->gemm_rows, table->gemm_width, of)};
   };
-  if (auto compiled = contract(run_contraction, DType::f32)) return *std::move(compiled);
-  if (auto compiled = contract(run_bf16_contraction, DType::bf16)) return *std::move(compiled);
+  if (const auto floats = plan_contraction(c, *table, DType::f32))
+    return contract(floats, run_contraction, "");
+  if (const auto bf16 = plan_contraction(c, *table, DType::bf16))
+    return contract(bf16, run_bf16_contraction, " bf16");
+  if (const auto bytes = plan_byte_contraction(c, *table))
+    return contract(bytes, run_byte_contraction, " bytes");
   if (auto taps = plan_taps(c, *table))
     return CompiledKernel{run_taps, taps->get(), *taps,
                           fmt::format("simd/{} taps", name(target.isa))};

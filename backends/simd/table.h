@@ -18,24 +18,33 @@ using FoldFn = void (*)(void* acc, const void* a, const void* b, int64_t n);
 
 // c[r][0..width) = (accumulate ? c : 0) + sum over k, in order, of a[r][k] * b[k][0..width), with
 // a[r][k] = a[r * a_row + k * a_step], b[k] = b + k * b_step, c[r] = c + r * c_row; units are
-// floats.
+// elements.
+template <class T>
 struct GemmTile {
   int64_t k;
-  const float* a;
+  const T* a;
   int64_t a_row, a_step;
-  const float* b;
+  const T* b;
   int64_t b_step;
-  float* c;
+  T* c;
   int64_t c_row;
   bool accumulate;
 };
-using GemmFn = void (*)(const GemmTile& t);
+template <class T>
+using GemmFn = void (*)(const GemmTile<T>& t);
 
 // acc[0..n) = the sum over taps, in order, of a[tap][0..n) * b[tap][0..n).
 using TapsFn = void (*)(const float* const* a, const float* const* b, int64_t taps, float* acc,
                         int64_t n);
 
 inline constexpr int kMaxGemmRows = 8;
+
+// By rows.
+template <class T>
+struct GemmTable {
+  GemmFn<T> wide[kMaxGemmRows + 1];    // Table::gemm_width columns
+  GemmFn<T> narrow[kMaxGemmRows + 1];  // half as many
+};
 
 struct Table {
   // Bit i of `uniform`: operand i is one value for the whole tile. Null: no such variant; variant 0
@@ -48,10 +57,10 @@ struct Table {
   TileFn f16_load, bf16_load;  // storage to f32
   FoldFn (*fold_lanes)(Combine combine, DType type);
   FoldFn (*fold_sequential)(Combine combine, DType type);
-  int gemm_rows, gemm_width;                             // register tile
-  GemmFn gemm[kMaxGemmRows + 1];                         // by rows; width gemm_width
-  GemmFn gemm_narrow[kMaxGemmRows + 1];                  // width gemm_width / 2
-  void (*gemm_row)(const GemmTile& t, int64_t columns);  // one row, any number of columns
+  int gemm_rows, gemm_width;  // register tile
+  GemmTable<float> gemm_f32;
+  GemmTable<int32_t> gemm_i32;
+  void (*gemm_row)(const GemmTile<float>& t, int64_t columns);  // one row, any number of columns
   TapsFn taps;
 };
 

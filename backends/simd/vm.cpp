@@ -166,8 +166,8 @@ void Run::reduce_row() {
   run_stores(1);
 }
 
-void Run::finish_tile(int64_t start, int64_t n, const float* acc) {
-  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<float*>(acc);
+void Run::finish_tile(int64_t start, int64_t n, const void* acc) {
+  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<void*>(acc);
   symbols_[p_.vector] = start;
   run_list(Level::Tile, n);
   run_list(Level::Post, n);
@@ -177,23 +177,24 @@ void Run::finish_tile(int64_t start, int64_t n, const float* acc) {
 // ---- several rows as one tile
 
 void Run::finish_rows(SymbolId m, int64_t first, int64_t rows, int64_t start, int64_t n,
-                      const float* acc) {
+                      const void* acc) {
+  const auto from = [acc](int64_t i) { return static_cast<const std::byte*>(acc) + 4 * i; };
   const int64_t together = p_.joins_rows && n > 0 ? p_.tile / n : 1;
   for (int64_t r = 0; r < rows; r += std::max<int64_t>(together, 1)) {
     const int64_t count = std::min(together, rows - r);
     symbols_[m] = first + r;
     if (count > 1) {
-      finish_joined({m, first + r, count, n}, start, acc + r * n);
+      finish_joined({m, first + r, count, n}, start, from(r * n));
       continue;
     }
     run_list(Level::Row, p_.tile);
     for (int64_t j = 0; j < n; j += p_.tile)
-      finish_tile(start + j, std::min(p_.tile, n - j), acc + r * n + j);
+      finish_tile(start + j, std::min(p_.tile, n - j), from(r * n + j));
   }
 }
 
-void Run::finish_joined(const Rows& rows, int64_t start, const float* acc) {
-  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<float*>(acc);
+void Run::finish_joined(const Rows& rows, int64_t start, const void* acc) {
+  for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<void*>(acc);
   symbols_[p_.vector] = start;
   run_joined(Level::Tile, rows);
   run_joined(Level::Post, rows);

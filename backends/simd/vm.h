@@ -24,14 +24,15 @@ class Run {
 
   // For contractions, whose reduction is done elsewhere: `start` runs what depends on nothing; with
   // the parallel ivs set, `row` runs what does not depend on the vector iv; `finish_tile` the rest
-  // for n elements, with `acc` as accumulator; `finish_rows` both for [first, first + rows) of the
-  // parallel iv m, whose accumulators follow each other, as few long tiles as the registers allow.
+  // for n elements, with `acc` as accumulators, of 4 bytes each; `finish_rows` both for [first,
+  // first + rows) of the parallel iv m, whose accumulators follow each other, as few long tiles as
+  // the registers allow.
   void start() { run_list(Level::Call, p_.tile); }
   int64_t* symbols() { return symbols_; }
   void row() { run_list(Level::Row, p_.tile); }
-  void finish_tile(int64_t start, int64_t n, const float* acc);
+  void finish_tile(int64_t start, int64_t n, const void* acc);
   void finish_rows(SymbolId m, int64_t first, int64_t rows, int64_t start, int64_t n,
-                   const float* acc);
+                   const void* acc);
 
  private:
   void points(const int64_t* low, const int64_t* high);
@@ -52,7 +53,7 @@ class Run {
     SymbolId m;
     int64_t first, count, n;  // n elements each
   };
-  void finish_joined(const Rows& rows, int64_t start, const float* acc);
+  void finish_joined(const Rows& rows, int64_t start, const void* acc);
   void run_joined(Level l, const Rows& rows);
   void load_joined(const TileStep& s, const Rows& rows);
   void store_joined(const TileStore& s, const Rows& rows);
