@@ -46,7 +46,7 @@ Graph attention(int64_t tokens, bool causal) {
     scores = select(broadcast_to(seen, scores.shape()), scores,
                     full_like(scores, -std::numeric_limits<double>::infinity()));
   }
-  const Expr e = exp(scores - keep_axes(reduce_max(scores, {2}), {2}));
+  const Expr e = exp(scores - keep_axes(stop_gradient(reduce_max(scores, {2})), {2}));
   const Expr shares = e / keep_axes(reduce_sum(e, {2}), {2});
   const Expr y = dot_general(shares, v,
                              {.lhs_batch = {0},

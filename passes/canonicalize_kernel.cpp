@@ -102,6 +102,10 @@ void choose_order(Kernel& k) {
     const Instr& instr = k.body[static_cast<size_t>(i)];
     if (instr.op != Scalar::Load) continue;
     if (!instr.access.indirect.empty()) return;
+    // What all of the reduction shares, such as a row's mean, says nothing of its order.
+    if (std::ranges::all_of(instr.access.offset.terms,
+                            [&](const IndexTerm& t) { return t.symbol < par_count; }))
+      continue;
     const int64_t step = instr.access.offset.coefficient(last);
     if (step == 1) walks = true;
     else if (step != 0) return;

@@ -33,6 +33,13 @@ using Scores = std::function<Expr(const Expr&)>;
 
 Expr softmax(const Expr& x) {
   const Dims last{x.rank() - 1};
+  const Expr e = exp(x - keep_axes(stop_gradient(reduce_max(x, last)), last));
+  return e / keep_axes(reduce_sum(e, last), last);
+}
+
+// With the gradient of the maximum, which comes to nothing and is computed all the same.
+Expr softmax_through_maximum(const Expr& x) {
+  const Dims last{x.rank() - 1};
   const Expr e = exp(x - keep_axes(reduce_max(x, last), last));
   return e / keep_axes(reduce_sum(e, last), last);
 }
@@ -236,6 +243,8 @@ TEST_CASE("gradients of attention are cut into rows too") {
     CAPTURE(s.groups);
     check_gradients(attention(s, softmax), 11);
     check_gradients(attention(s, [](const Expr& x) { return softmax(causal(x)); }), 12);
+    check_gradients(attention(s, [](const Expr& x) { return softmax_through_maximum(causal(x)); }),
+                    17);
   }
   // The gradient of a bias that rows or heads share is a sum over them.
   const Sizes s;
@@ -268,9 +277,11 @@ TEST_CASE("columns that a causal mask hides are left out") {
   };
   const Graph by_select =
       attention(s, [&](const Expr& x) { return softmax(masked(seen(*x.graph, 3, s), x)); });
+  const Graph through_maximum = attention(
+      s, [&](const Expr& x) { return softmax_through_maximum(masked(seen(*x.graph, 1, s), x)); });
   const Graph by_bias =
       attention(s, [&](const Expr& x) { return softmax(masked(bias(*x.graph), x * 0.5)); });
-  for (const Graph* g : {&by_select, &by_bias}) {
+  for (const Graph* g : {&by_select, &by_bias, &through_maximum}) {
     check_blocked(*g, 14);
     check_gradients(*g, 15);
     const std::set<int64_t> widths = product_widths(block_rows(*g, kSmall));
