@@ -25,12 +25,12 @@ def escaped(path):
 
 
 def unfused(path):
-    """The register tiles of FMA machines that do not multiply and add in one instruction."""
+    """The register tiles of floats of FMA machines that do not multiply and add in one instruction."""
     if "sse42" in path:
         return
     code = subprocess.run(["objdump", "-dC", "--no-show-raw-insn", path], check=True,
                           capture_output=True, text=True).stdout
-    tiles = [f for f in code.split("\n\n") if "gemm_tile<" in f.partition("\n")[0]]
+    tiles = [f for f in code.split("\n\n") if "gemm_tile<float" in f.partition("\n")[0]]
     if not tiles:
         yield "no register tile found"
     for tile in tiles:
