@@ -34,11 +34,12 @@ std::vector<Band> cut(int64_t rows, int64_t row_bytes, const RowLimits& limits) 
 
 // Where a mask hides columns of the first half of the rows, bands of rows that each take what their
 // last row needs.
-std::vector<Band> cut(const Graph& g, const RowRegion& r, const RowLimits& limits) {
+std::vector<Band> cut(const Graph& g, const RowRegion& r, const RowLimits& limits,
+                      LiteralTails& tails) {
   const int64_t rows = r.axes.back().extent, all = r.columns.extent;
   std::vector<Band> bands = cut(rows, r.row_bytes, limits), out;
   const int64_t wanted = std::min(limits.most_bands, rows / limits.band_rows);
-  const bool causal = wanted > 1 && visible_columns(g, r, 0, rows / 2) < all;
+  const bool causal = wanted > 1 && visible_columns(g, r, 0, rows / 2, tails) < all;
   for (Band& band : bands) {
     const int64_t parts =
         causal ? std::clamp<int64_t>(wanted * band.count / bands[0].count, 1, band.count) : 1;
@@ -46,7 +47,7 @@ std::vector<Band> cut(const Graph& g, const RowRegion& r, const RowLimits& limit
       const int64_t first = band.count * i / parts, last = band.count * (i + 1) / parts;
       out.push_back({band.start + first * band.size, last - first, band.size, all});
       if (!causal) continue;
-      const int64_t seen = visible_columns(g, r, out.back().start, out.back().end());
+      const int64_t seen = visible_columns(g, r, out.back().start, out.back().end(), tails);
       out.back().columns =
           std::min(all, (seen + kPanelColumns - 1) / kPanelColumns * kPanelColumns);
     }
@@ -58,8 +59,8 @@ std::vector<Band> cut(const Graph& g, const RowRegion& r, const RowLimits& limit
 class Blocks {
  public:
   Blocks(const Graph& g, const RowRegion& r, const std::vector<bool>& sources,
-         const RowLimits& limits)
-      : g_(g), r_(r), sources_(sources), bands_(cut(g, r, limits)) {
+         const RowLimits& limits, LiteralTails& tails)
+      : g_(g), r_(r), sources_(sources), bands_(cut(g, r, limits, tails)) {
     for (const uint32_t id : r.nodes)
       for (size_t i = 0; i < g.nodes()[id].operands.size(); ++i) find_given(id, i);
     for (size_t l = 0; l < r.axes.size(); ++l) counted_.push_back(counts(l));
@@ -381,10 +382,11 @@ class Rewriter {
  public:
   Rewriter(const Graph& g, const std::vector<RowRegion>& regions, const RowLimits& limits)
       : g_(g), sources_(source_only(g)), region_of_(g.nodes().size(), -1) {
+    LiteralTails tails;
     for (const RowRegion& r : regions) {
       for (const Value& v : r.results) region_of_[v.node] = static_cast<int>(blocks_.size());
       results_.push_back(r.results);
-      blocks_.emplace_back(g, r, sources_, limits);
+      blocks_.emplace_back(g, r, sources_, limits, tails);
     }
   }
 

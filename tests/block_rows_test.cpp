@@ -107,7 +107,7 @@ std::vector<Tensor> run(const Graph& g, const std::vector<Tensor>& inputs) {
 int64_t largest(const Graph& g) {
   int64_t most = 0;
   for (const Node& n : g.nodes()) {
-    if (n.op == OpId::parameter || n.op == OpId::reshape) continue;
+    if (n.op == OpId::parameter || n.op == OpId::constant || n.op == OpId::reshape) continue;
     for (const TensorType& t : n.types) most = std::max(most, t.shape.element_count());
     for (const Region& r : n.regions) most = std::max(most, largest(*r));
   }
@@ -281,7 +281,22 @@ TEST_CASE("columns that a causal mask hides are left out") {
       s, [&](const Expr& x) { return softmax_through_maximum(masked(seen(*x.graph, 1, s), x)); });
   const Graph by_bias =
       attention(s, [&](const Expr& x) { return softmax(masked(bias(*x.graph), x * 0.5)); });
-  for (const Graph* g : {&by_select, &by_bias, &through_maximum}) {
+  // As literals, which models of ONNX have: truth values, and numbers that are added.
+  const auto triangle = [&](DType t) {
+    Tensor out = Tensor::zeros(t, {s.queries, s.keys});
+    for (int64_t row = 0; row < s.queries; ++row)
+      for (int64_t column = 0; column < s.keys; ++column) {
+        const bool shown = column <= row;
+        out.set(row * s.keys + column, t == DType::boolean ? shown : shown ? 0 : -kInfinity);
+      }
+    return out;
+  };
+  const auto by_literal = [&](DType t) {
+    return attention(
+        s, [&](const Expr& x) { return softmax(masked(constant(*x.graph, triangle(t)), x)); });
+  };
+  const Graph by_truths = by_literal(DType::boolean), by_numbers = by_literal(DType::f32);
+  for (const Graph* g : {&by_select, &by_bias, &through_maximum, &by_truths, &by_numbers}) {
     check_blocked(*g, 14);
     check_gradients(*g, 15);
     const std::set<int64_t> widths = product_widths(block_rows(*g, kSmall));
