@@ -113,6 +113,15 @@ int panel_iv(const Kernel& k, int unit) {
   return best;
 }
 
+// Whether both factors vary along `unit` (depthwise convolutions): chunks of columns share nothing.
+bool moves_together(const Kernel& k, int unit) {
+  const Reduction& r = k.reductions[0];
+  const auto along = [&](ScalarId id) {
+    return k.body[static_cast<size_t>(id)].access.offset.coefficient(unit) != 0;
+  };
+  return along(r.a) && along(r.b);
+}
+
 // The outermost iv, other than these two, that is long enough to split: chunks of it lie apart in
 // memory and leave the tiles of the inner ones whole. Else the longest.
 int other_iv(const Kernel& k, int unit, int panel) {
@@ -158,13 +167,14 @@ Split split_evenly(int iv, int64_t extent, int64_t quantum, int64_t most, double
 }
 
 Split choose_split(const Kernel& k, int unit, double ns) {
-  const bool product = is_product(k);
+  const bool product = is_product(k), together = product && moves_together(k, unit);
   const int panel = product ? panel_iv(k, unit) : -1, other = other_iv(k, unit, panel);
   const int64_t columns = k.par[static_cast<size_t>(unit)];
   const int64_t panels = panel < 0 ? 1 : k.par[static_cast<size_t>(panel)];
   const int64_t rows = k.points() / columns / panels;
   const auto by_columns = [&] {
-    return split_evenly(unit, columns, columns >= 64 ? 32 : 16, kMostChunks, ns);
+    const int64_t quantum = together ? 96 : columns >= 64 ? 32 : 16;  // register tiles, whole
+    return split_evenly(unit, columns, quantum, kMostChunks, ns);
   };
   const auto by_rows = [&] {
     if (other < 0) return Split{};
@@ -181,7 +191,7 @@ Split choose_split(const Kernel& k, int unit, double ns) {
   // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
   // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.
   const bool wide =
-      rows < 8 || (product && columns >= 64 && rows <= std::max<int64_t>(64, columns));
+      rows < 8 || (product && !together && columns >= 64 && rows <= std::max<int64_t>(64, columns));
   const Split first = wide ? by_columns() : by_rows(), second = wide ? by_rows() : by_columns();
   return second.ns < 0.9 * first.ns ? second : first;
 }
