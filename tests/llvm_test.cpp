@@ -154,7 +154,9 @@ TEST_CASE("compiled depthwise convolutions give the interpreter's bits, whatever
                                     {6, 23, 16, 3, 1, 2},
                                     {1, 9, 20, 3, 1, 14},
                                     {4, 1, 70},
-                                    {8, 8, 3}})
+                                    {8, 8, 3},
+                                    {2, 44, 24, 3, 2},  // rows that outgrow L1, of two heights
+                                    {2, 88, 24, 3, 2}})
       cases.push_back(noise_case(depthwise_kernel(d), s,
                                  fmt::format("{}x{}x{}", d.height, d.width, d.channels)));
   for (const Row& row : rows())

@@ -182,12 +182,13 @@ class Nest {
     else if (main > 0) e_.loop(e_.i64(0), e_.i64(main), width, true, body);
     const int rest = static_cast<int>(extent - main);
     if (rest == 0) return;
-    Tile tail = tile_;
+    const Tile whole = e_.tile();  // of the rows that it stands in
+    Tile tail = whole;
     tail.parts = (rest + tile_.lanes - 1) / tile_.lanes;
     tail.tail = rest % tile_.lanes;
     e_.set_tile(tail);
     body(e_.i64(main));
-    e_.set_tile(tile_);
+    e_.set_tile(whole);
   }
 
   // The vector iv over [begin, end): whole tiles, then masked vectors or single elements.
@@ -197,7 +198,8 @@ class Nest {
     Value* rest = builder_.CreateSRem(count, e_.i64(width));
     Value* main = builder_.CreateSub(end_, rest);
     e_.loop(begin_, main, width, false, [&](Value* iv) { step(level, tile_.vec, iv); });
-    Tile tail = tile_;
+    const Tile whole = e_.tile();
+    Tile tail = whole;
     tail.parts = 1;
     const bool masked = e_.can_mask_all(tile_.vec);
     if (!masked) tail.lanes = 1;
@@ -206,7 +208,7 @@ class Nest {
       e_.set_tile(tail);
       step(level, tile_.vec, iv);
     });
-    e_.set_tile(tile_);
+    e_.set_tile(whole);
   }
 
   void point() {
