@@ -163,14 +163,20 @@ void attention(OpContext& c) {
 
 // --- FlexAttention -------------------------------------------------------------------------------
 
+// The one result of a subgraph.
+Expr modified(OpContext& c, const std::vector<Value>& results, std::string_view subgraph) {
+  if (results.size() != 1) fail("{} gives {} results; one was expected", subgraph, results.size());
+  return c.expr(results[0]);
+}
+
 // Scores and shares go through subgraphs, where there are such, in between.
 void flex_result(OpContext& c, const std::vector<Value>& saved, const std::vector<Value>& shares) {
-  const Expr p = c.expr(shares.at(0)), v = c.expr(saved.at(0));
+  const Expr p = modified(c, shares, "prob_mod"), v = c.expr(saved.at(0));
   c.out(cast(product_of_heads(p, 3, cast(v, p.dtype()), 2, p.dtype()), c.dtype(0)));
 }
 
 void flex_shares(OpContext& c, const std::vector<Value>& saved, const std::vector<Value>& scores) {
-  const Expr p = softmax_over(c.expr(scores.at(0)), {3});
+  const Expr p = softmax_over(modified(c, scores, "score_mod"), {3});
   const Value value = Value::of(p, elem_of(p.dtype()));
   if (!c.has_attribute("prob_mod")) return flex_result(c, saved, {value});
   c.expand(c.attr_graph("prob_mod"), {value}, {flex_result, saved});
