@@ -23,6 +23,10 @@ CompileOptions compile_options() {
 
 namespace {
 
+std::shared_ptr<ThreadPool> pool_of(const CompileOptions& options) {
+  return options.pool ? options.pool : std::make_shared<ThreadPool>(thread_count(options.threads));
+}
+
 // A pass's work on the threads of a pool, whose chunks must not throw.
 ParallelFor parallel_on(std::shared_ptr<ThreadPool> pool) {
   return [pool = std::move(pool)](int64_t n, const std::function<void(int64_t)>& body) {
@@ -45,10 +49,7 @@ ParallelFor parallel_on(std::shared_ptr<ThreadPool> pool) {
 Program compile_program(const Graph& g, const CompileOptions& options) {
   Graph bound = bind_dims(g, options.dims);
   if (options.numerics == Numerics::Fast) bound = quantised_float_products(simplify(bound));
-  return compile_to_program(
-      bound, options.target, {},
-      parallel_on(options.pool ? options.pool
-                               : std::make_shared<ThreadPool>(thread_count(options.threads))));
+  return compile_to_program(bound, options.target, {}, parallel_on(pool_of(options)));
 }
 
 std::unique_ptr<Executable> make_executable(const Program& p, std::vector<CompiledKernel> kernels,
@@ -72,8 +73,7 @@ std::unique_ptr<Executable> make_executable(const Program& p, std::vector<Compil
 
 std::unique_ptr<Executable> make_executable(const Program& p, const CompileOptions& options) {
   const int threads = thread_count(options.threads);
-  std::shared_ptr<ThreadPool> pool =
-      options.pool ? options.pool : std::make_shared<ThreadPool>(threads);
+  std::shared_ptr<ThreadPool> pool = pool_of(options);
   if (may_tier(options)) return start_tiered(p, options, std::move(pool));
   return make_executable(
       p, select_kernels(p, options.target, options.backend, threads, options.on_fallback),
@@ -85,7 +85,9 @@ std::string kernel_name(const Kernel& k, const CompiledKernel& compiled) {
 }
 
 std::unique_ptr<Executable> compile(const Graph& g, const CompileOptions& options) {
-  return make_executable(compile_program(g, options), options);
+  CompileOptions shared = options;
+  shared.pool = pool_of(options);
+  return make_executable(compile_program(g, shared), shared);
 }
 
 }  // namespace lathe

@@ -29,12 +29,6 @@ std::string_view c_type(DType t) {
   __builtin_unreachable();
 }
 
-// One thread runs all iterations: its own memory lies behind the arena.
-int64_t local_offset(const Plan& plan) { return (plan.arena_bytes + 63) / 64 * 64; }
-int64_t workspace_bytes(const Plan& plan) {
-  return plan.local_bytes > 0 ? local_offset(plan) + plan.local_bytes : plan.arena_bytes;
-}
-
 // Writes the steps of a plan as C statements.
 class DriverWriter {
  public:
@@ -59,8 +53,8 @@ class DriverWriter {
         return fmt::format("(char*){}_weights + {}", options_.name,
                            constants_[static_cast<size_t>(b.index)]);
       case BufferKind::Arena: return fmt::format("arena + {}", b.offset);
-      case BufferKind::Local:
-        return fmt::format("arena + {}", local_offset(program_.plan) + b.offset);
+      case BufferKind::Local:  // of the one thread, behind the arena
+        return fmt::format("arena + {}", program_.plan.arena_bytes + b.offset);
     }
     __builtin_unreachable();
   }
@@ -221,12 +215,12 @@ std::string driver_source(const Program& p, const LibraryOptions& options,
         "__attribute__((visibility(\"hidden\"))) extern const char {0}_weights[];\n",
         options.name, "\\\"" + weights + "\\\"");
   out += fmt::format("API size_t {}_workspace_bytes(void) {{ return {}; }}\n", options.name,
-                     workspace_bytes(p.plan));
+                     temporary_bytes(p.plan, 1));
   out += "API " + run_prototype(p, options) + " {\n";
   for (int i = 0; i < p.plan.loops; ++i) out += fmt::format("  int64_t i{} = 0;\n", i);
   for (int i = 0; i < p.plan.loops; ++i) out += fmt::format("  (void)i{};\n", i);
   out += fmt::format("  char* const arena = workspace ? workspace : aligned_alloc(64, {});\n",
-                     (workspace_bytes(p.plan) + 64) / 64 * 64);
+                     (temporary_bytes(p.plan, 1) + 64) / 64 * 64);
   out += "  if (!arena) return -1;\n";
   out += DriverWriter(p, options).body();
   out += "  if (!workspace) free(arena);\n  return 0;\n}\n";

@@ -184,8 +184,7 @@ bool measure(const Case& c, double seconds, bool profile, double roof) {
   const Graph g = c.training ? with_gradients(forward) : forward;
   const auto executable = compile(g, options);
   const double compile_seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  const Plan& plan = executable->plan();
-  const int64_t arena = plan.arena_bytes + c.threads * plan.local_bytes;
+  const int64_t arena = executable->arena_bytes();
   std::vector<Tensor> in;
   for (uint32_t i = 0; i < g.inputs().size(); ++i) in.push_back(noise(c.tokens, i + 1));
   const bool ok = correct(in, executable->run(in), c);

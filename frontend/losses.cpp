@@ -67,7 +67,7 @@ Expr log_of_softmax(const Expr& p) {
 
 Expr log_probabilities(const Expr& p, bool logits) {
   if (p.rank() == 0) fail("the prediction is a scalar, [.., classes] was expected");
-  if (logits) return nn::log_softmax(p, p.rank() - 1);
+  if (logits) return nn::log_softmax(p, {p.rank() - 1});
   if (const Expr log_p = log_of_softmax(p); log_p.defined()) return log_p;
   // Keras makes the rows sum to 1 before it clips.
   const Dims last = {p.rank() - 1};

@@ -1,34 +1,17 @@
 #include "passes/column_panels.h"
 
-#include <algorithm>
+#include "ir/axes.h"
 
 namespace lathe {
-namespace {
-
-Dims counting(int64_t from, size_t count) {
-  Dims out(count);
-  for (size_t i = 0; i < count; ++i) out[i] = from + static_cast<int64_t>(i);
-  return out;
-}
-
-// The factor's only axis that is neither a batch nor contracted.
-int64_t columns_of(int rank, const DotAttrs& a) {
-  int64_t axis = 0;
-  const auto named = [&](const Dims& axes) { return std::ranges::find(axes, axis) != axes.end(); };
-  while (axis < rank && (named(a.rhs_batch) || named(a.rhs_contract))) ++axis;
-  return axis;
-}
-
-}  // namespace
 
 bool fits_panels(const TensorType& factor, const DotAttrs& a) {
-  const size_t others = a.rhs_batch.size() + a.rhs_contract.size();
-  if (a.rhs_contract.empty() || static_cast<size_t>(factor.rank()) != others + 1) return false;
-  return factor.shape[static_cast<int>(columns_of(factor.rank(), a))].value() % kPanelColumns == 0;
+  const Dims columns = free_axes(factor.rank(), a.rhs_batch, a.rhs_contract);
+  return !a.rhs_contract.empty() && columns.size() == 1 &&
+         factor.shape[static_cast<int>(columns[0])].value() % kPanelColumns == 0;
 }
 
 Expr in_panels(const Expr& factor, const DotAttrs& a) {
-  const int64_t columns = columns_of(factor.rank(), a);
+  const int64_t columns = free_axes(factor.rank(), a.rhs_batch, a.rhs_contract)[0];
   Dims dims = factor.shape().static_dims();
   dims[static_cast<size_t>(columns)] /= kPanelColumns;
   dims.insert(dims.begin() + columns + 1, kPanelColumns);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/axes.h"
 #include "passes/match.h"
 #include "passes/rebuild.h"
 
@@ -20,15 +21,6 @@ struct Side {
   Dims free;  // ascending
 };
 
-Dims free_axes(int rank, const Dims& batch, const Dims& contract) {
-  Dims free;
-  for (int64_t a = 0; a < rank; ++a)
-    if (std::ranges::find(batch, a) == batch.end() &&
-        std::ranges::find(contract, a) == contract.end())
-      free.push_back(a);
-  return free;
-}
-
 // The axis of `side` that is axis `at` of the result, whose free axes begin at `first`; -1 if none.
 int64_t own_axis(const Side& side, int64_t first, int64_t at) {
   const int64_t k = at - first;
@@ -36,14 +28,6 @@ int64_t own_axis(const Side& side, int64_t first, int64_t at) {
 }
 
 bool has(const Dims& axes, int64_t axis) { return std::ranges::find(axes, axis) != axes.end(); }
-
-// Where `perm` puts each axis.
-Dims inverse(const Dims& perm) {
-  Dims out(perm.size());
-  for (size_t i = 0; i < perm.size(); ++i)
-    out[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
-  return out;
-}
 
 Dims mapped(const Dims& axes, const Dims& to) {
   Dims out;
@@ -57,7 +41,7 @@ Expr with_last(const Expr& x, const Dims& last, Dims& moved) {
   for (int64_t a = 0; a < x.rank(); ++a)
     if (!has(last, a)) perm.push_back(a);
   perm.insert(perm.end(), last.begin(), last.end());
-  moved = inverse(perm);
+  moved = inverse_perm(perm);
   return match::is_iota(perm) ? x : transpose(x, perm);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/axes.h"
 #include "ir/op.h"
 
 namespace lathe {
@@ -61,23 +62,16 @@ Axes through_gather(const Graph& g, const Node& n, int at, int axis) {
   return std::vector{axis - indices + 1, -1};
 }
 
-std::vector<int> free_axes(int rank, const Dims& batch, const Dims& contract) {
-  std::vector<int> free;
-  for (int a = 0; a < rank; ++a)
-    if (place_of(batch, a) < 0 && place_of(contract, a) < 0) free.push_back(a);
-  return free;
-}
-
 std::vector<int> through_dot(const Graph& g, const Node& n, const DotAttrs& a, int axis) {
   const int batches = static_cast<int>(a.lhs_batch.size());
   if (axis < batches)
     return {static_cast<int>(a.lhs_batch[static_cast<size_t>(axis)]),
             static_cast<int>(a.rhs_batch[static_cast<size_t>(axis)])};
-  const std::vector<int> lhs = free_axes(g.type(n.operands[0]).rank(), a.lhs_batch, a.lhs_contract);
+  const Dims lhs = free_axes(g.type(n.operands[0]).rank(), a.lhs_batch, a.lhs_contract);
+  const Dims rhs = free_axes(g.type(n.operands[1]).rank(), a.rhs_batch, a.rhs_contract);
   const auto at = static_cast<size_t>(axis - batches);
-  if (at < lhs.size()) return {lhs[at], -1};
-  return {-1,
-          free_axes(g.type(n.operands[1]).rank(), a.rhs_batch, a.rhs_contract)[at - lhs.size()]};
+  if (at < lhs.size()) return {static_cast<int>(lhs[at]), -1};
+  return {-1, static_cast<int>(rhs[at - lhs.size()])};
 }
 
 }  // namespace

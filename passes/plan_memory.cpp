@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "passes/program_use.h"
+
 namespace lathe {
 namespace {
 
@@ -140,16 +142,6 @@ void plan_memory(Program& p, const Target&) {
 
 namespace {
 
-bool mentions(const Step& s, int buffer) {
-  const auto in = [&](const std::vector<Step>& steps) {
-    return std::any_of(steps.begin(), steps.end(),
-                       [&](const Step& t) { return mentions(t, buffer); });
-  };
-  return std::any_of(s.args.begin(), s.args.end(),
-                     [&](const BufferRef& r) { return r.buffer == buffer; }) ||
-         in(s.body) || in(s.other);
-}
-
 // The kernel reads operand `from`'s memory only at the element it stores to operand `to`, once all
 // else that the element needs has been read.
 bool elementwise_over(const Kernel& k, int from, int to) {
@@ -176,8 +168,8 @@ void write_updates_in_place(Program& p, const Target&) {
     if (p.plan.buffers[static_cast<size_t>(to.buffer)].kind != BufferKind::Input) continue;
     // The one step that writes the value aside, with nothing after it that touches either buffer.
     size_t writer = c;
-    while (writer > 0 && !mentions(steps[writer - 1], from.buffer) &&
-           !mentions(steps[writer - 1], to.buffer))
+    while (writer > 0 && mentions({&steps[writer - 1], 1}, from.buffer) == 0 &&
+           mentions({&steps[writer - 1], 1}, to.buffer) == 0)
       --writer;
     if (writer == 0) continue;
     Step& call = steps[writer - 1];
@@ -194,7 +186,7 @@ void write_updates_in_place(Program& p, const Target&) {
     for (int i = 0; i < std::ssize(call.args); ++i)
       if (call.args[static_cast<size_t>(i)].buffer == to.buffer)
         safe = safe && elementwise_over(k, i, target);
-    for (size_t i = 0; i + 1 < writer; ++i) safe = safe && !mentions(steps[i], from.buffer);
+    safe = safe && mentions({steps.data(), writer - 1}, from.buffer) == 0;
     if (!safe) continue;
     call.args[static_cast<size_t>(target)] = to;
     steps.erase(steps.begin() + static_cast<int64_t>(c));

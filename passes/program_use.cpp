@@ -1,5 +1,6 @@
 #include "passes/program_use.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace lathe {
@@ -63,6 +64,14 @@ void drop_constants(Plan& plan) {
 }
 
 }  // namespace
+
+int64_t mentions(std::span<const Step> steps, int buffer) {
+  int64_t n = 0;
+  for (const Step& s : steps)
+    n += std::ranges::count(s.args, buffer, &BufferRef::buffer) + mentions(s.body, buffer) +
+         mentions(s.other, buffer);
+  return n;
+}
 
 void drop_unused(Program& p) {
   drop_kernels(p);

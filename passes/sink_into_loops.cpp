@@ -82,14 +82,6 @@ class Sinking {
   }
 
   int64_t bytes_of(int buffer) const { return p_.plan.buffers[static_cast<size_t>(buffer)].bytes; }
-  // How often the steps name a buffer.
-  static int64_t mentions(std::span<const Step> steps, int buffer) {
-    int64_t n = 0;
-    for (const Step& s : steps)
-      n += std::ranges::count(s.args, buffer, &BufferRef::buffer) + mentions(s.body, buffer) +
-           mentions(s.other, buffer);
-    return n;
-  }
 
   static bool is_product(const Kernel& k) {
     return k.core == Core::Reduce && k.reductions.size() == 1 &&

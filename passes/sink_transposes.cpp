@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ir/axes.h"
 #include "passes/match.h"
 #include "passes/rebuild.h"
 
@@ -19,12 +20,6 @@ std::vector<T> undone(const std::vector<T>& v, const Dims& perm) {
   std::vector<T> out(v.size());
   for (size_t i = 0; i < v.size(); ++i) out[static_cast<size_t>(perm[i])] = v[i];
   return out;
-}
-
-Dims inverse(const Dims& perm) {
-  Dims axes(perm.size());
-  for (size_t i = 0; i < perm.size(); ++i) axes[i] = static_cast<int64_t>(i);
-  return undone(axes, perm);
 }
 
 // Where only axes of one element move, a transpose is a reshape.
@@ -178,7 +173,7 @@ class Sinker {
   // `e` in the order that a transpose by `perm` started from, where that costs nothing.
   std::optional<Expr> free_in_order(const Expr& e, const Dims& perm) const {
     if (is(e, OpId::transpose) && perm_of(e) == perm) return operand(e);
-    if (is(e, OpId::constant)) return transpose(e, inverse(perm));
+    if (is(e, OpId::constant)) return transpose(e, inverse_perm(perm));
     if (!is(e, OpId::broadcast)) return std::nullopt;
     const Expr from = operand(e);
     const Shape shape(undone(e.shape().dims(), perm));
@@ -251,7 +246,7 @@ class Sinker {
     const auto first = split_axes(x.shape(), n.types[0].shape);
     if (!first) return std::nullopt;
     Dims split, moved(to.size());
-    for (const int64_t axis : inverse(perm)) {
+    for (const int64_t axis : inverse_perm(perm)) {
       const size_t begin = (*first)[static_cast<size_t>(axis)];
       const size_t end = (*first)[static_cast<size_t>(axis) + 1];
       for (size_t i = begin; i < end; ++i) {
@@ -275,7 +270,7 @@ class Sinker {
     std::ranges::sort(order, {},
                       [&](int64_t axis) { return perm[(*first)[static_cast<size_t>(axis)]]; });
     for (const int64_t axis : order) merged.push_back(to[static_cast<size_t>(axis)]);
-    return transpose(reshape(operand(x), Shape(merged)), inverse(order));
+    return transpose(reshape(operand(x), Shape(merged)), inverse_perm(order));
   }
 
   // Windows that neither overlap nor leave gaps are a reshape that splits axes: with the taps of an
@@ -288,7 +283,7 @@ class Sinker {
       return std::nullopt;
     const Dims perm = perm_of(x), windows = n.types[0].shape.static_dims();
     Dims split, moved(windows.size());
-    for (const int64_t axis : inverse(perm)) {
+    for (const int64_t axis : inverse_perm(perm)) {
       const auto i = static_cast<size_t>(axis), w = static_cast<size_t>(axis - lead);
       moved[i] = std::ssize(split);
       split.push_back(windows[i]);
@@ -328,7 +323,7 @@ class Sinker {
     if (!a || std::ssize(a->axes) != patches.rank() - rank) return std::nullopt;
     for (const int64_t axis : a->axes)
       if (axis < rank) return std::nullopt;
-    Dims in_order = inverse(perm);
+    Dims in_order = inverse_perm(perm);
     for (int64_t axis = rank; axis < patches.rank(); ++axis) in_order.push_back(axis);
     return sunk(g, n, {transpose(patches, in_order).value}, n.attrs, perm);
   }

@@ -72,10 +72,8 @@ void Executable::place(int buffer, const void* at) {
 }
 
 void Executable::place_temporaries() {
-  const auto threads = static_cast<int64_t>(frames_.size());
-  const int64_t all = plan_.arena_bytes + threads * plan_.local_bytes;
-  if (all == 0) return;
-  std::byte* at = arena_->at_least(all);
+  if (arena_bytes() == 0) return;
+  std::byte* at = arena_->at_least(arena_bytes());
   if (at == arena_at_) return;
   arena_at_ = at;
   for (size_t i = 0; i < plan_.buffers.size(); ++i) {

@@ -47,6 +47,8 @@ class Executable {
   const std::vector<Port>& inputs() const { return plan_.inputs; }
   const std::vector<Port>& outputs() const { return plan_.outputs; }
   const Plan& plan() const { return plan_; }
+  // Of the arena that a run uses.
+  int64_t arena_bytes() const { return temporary_bytes(plan_, static_cast<int>(frames_.size())); }
   // -1 where there is none of that name.
   int find_input(std::string_view name) const;
   int find_output(std::string_view name) const;

@@ -35,7 +35,7 @@ Result<const void*> module_symbol(const std::vector<fs::path>& places, const cha
     if (!found) return failure("{} belongs to another version of Lathe", path.string());
     return found;
   }
-  return failure("looked at {}", tried);
+  return failure("not found; looked at {}", tried);
 }
 
 }  // namespace lathe

@@ -279,7 +279,7 @@ void Session::execute(Node& node, std::vector<HostTensor>& slots) {
   report_.compiled_seconds += now() - begun;
   if (!node.executable) return;
   report_.kernels += node.executable->plan().kernels;
-  report_.arena_bytes = std::max(report_.arena_bytes, node.executable->plan().arena_bytes);
+  report_.arena_bytes = std::max(report_.arena_bytes, node.executable->arena_bytes());
 }
 
 }  // namespace lathe

@@ -5,14 +5,8 @@
 #include <cmath>
 
 #include "backends/compile.h"
-#include "backends/llvm_module.h"
-#include "backends/native.h"
-#include "backends/reference/interpreter.h"
-#include "backends/simd/simd.h"
 #include "ir/eval.h"
 #include "ir/expr.h"
-#include "ir/kernel_text.h"
-#include "ir/kernel_verify.h"
 #include "ir/pair_product.h"
 #include "ir/scalar_eval.h"
 #include "passes/pipeline.h"
@@ -22,6 +16,7 @@
 #include "tests/support/effort.h"
 #include "tests/support/kernel_gen.h"
 #include "tests/support/kernel_run.h"
+#include "tests/support/product_climb.h"
 #include "tests/support/random.h"
 
 using namespace lathe;
@@ -30,14 +25,9 @@ namespace {
 
 constexpr uint64_t kKernels = testing::random_cases(240);
 
-struct Machine {
-  Target target;
-  NativeOptions options;
-};
-
-std::vector<Machine> machines() {
+std::vector<ProductMachine> machines() {
   const Target native = detect_cpu().native;
-  std::vector<Machine> out;
+  std::vector<ProductMachine> out;
   for (const Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512})
     if (isa <= native.isa) out.push_back({{.isa = isa}, {}});
   // Code that flushes by itself, for the CPU's mode is used only where vectors are its own.
@@ -100,17 +90,6 @@ Case random_case(uint64_t seed) {
   return out;
 }
 
-void expect_same(const KernelCase& c, const CompiledKernel& compiled, const Target& target,
-                 const Tensor& expected, int threads) {
-  std::vector<Tensor> tensors = clone_all(c.tensors);
-  run_kernel(compiled, c.kernel, c.schedule, tensors, threads);
-  const int64_t at = first_difference(expected, tensors[2]);
-  if (at < 0) return;
-  FAIL_CHECK(fmt::format("{} on {} ({}): element {} is {}, expected {}\n{}",
-                         compiled.implementation, name(target.isa), print_schedule(c.schedule), at,
-                         tensors[2].at(at), expected.at(at), print_kernel(c.kernel)));
-}
-
 }  // namespace
 
 TEST_CASE("fma_flush takes and gives zeros for subnormals, tiny after rounding") {
@@ -131,44 +110,19 @@ TEST_CASE("fma_flush takes and gives zeros for subnormals, tiny after rounding")
 }
 
 TEST_CASE("products of bf16 have the interpreter's bits on every backend") {
-  std::vector<Case> cases;
-  std::vector<Tensor> expected;
+  std::vector<KernelCase> cases;
+  std::vector<Values> values;
   for (uint64_t seed = 0; seed < kKernels; ++seed) {
-    cases.push_back(random_case(seed));
-    const KernelCase& c = cases.back().c;
-    const Result<bool> sound = verify_kernel(c.kernel, KernelStage::Expanded);
-    REQUIRE_MESSAGE(sound.ok(), sound.error() << "\n" << print_kernel(c.kernel));
-    CHECK(pair_product(c.kernel, 1).has_value());
-    std::vector<Tensor> tensors = clone_all(c.tensors);
-    run_kernel(*interpret_kernel(c.kernel, {}, Target{}), c.kernel, {}, tensors);
-    expected.push_back(std::move(tensors[2]));
+    Case drawn = random_case(seed);
+    CHECK(pair_product(drawn.c.kernel, 1).has_value());
+    cases.push_back(std::move(drawn.c));
+    values.push_back(drawn.values);
   }
-  const auto llvm = LlvmBackend::open();
-  if (!llvm) MESSAGE("without llvm: " << llvm.error());
-  size_t dots = 0;
-  for (const Machine& machine : machines()) {
-    const auto agrees = [&](size_t i) {
-      return machine.target.has_fma() || cases[i].values == Values::moderate;
-    };
-    for (size_t i = 0; i < cases.size() && machine.options.llvm.instructions == Isa::scalar; ++i)
-      if (agrees(i))
-        expect_same(cases[i].c,
-                    *simd_kernel(cases[i].c.kernel, cases[i].c.schedule, machine.target),
-                    machine.target, expected[i], 1);
-    if (!llvm) continue;
-    std::vector<KernelJob> jobs;
-    for (size_t i = 0; i < cases.size(); ++i)
-      jobs.push_back({&cases[i].c.kernel, cases[i].c.schedule, fmt::format("k{}", i)});
-    const auto compiled = compile_native(jobs, machine.target, machine.options);
-    REQUIRE_MESSAGE(compiled.ok(), compiled.error());
-    for (size_t i = 0; i < cases.size(); ++i) {
-      dots += (*compiled)[i].implementation.find(" dot2") != std::string::npos;
-      if (agrees(i))
-        expect_same(cases[i].c, (*compiled)[i], machine.target, expected[i],
-                    1 + static_cast<int>(i % 2));
-    }
-  }
-  if (llvm && detect_cpu().native.bf16) CHECK(dots > kKernels / 2);
+  const auto agrees = [&](const Target& target, size_t k) {
+    return target.has_fma() || values[k] == Values::moderate;
+  };
+  const int64_t dots = climb_products(cases, machines(), " dot2", agrees);
+  if (dots >= 0 && detect_cpu().native.bf16) CHECK(dots > static_cast<int64_t>(kKernels / 2));
 }
 
 namespace {

@@ -264,7 +264,7 @@ TEST_CASE("initialisers have the moments they promise and depend on seed and nam
 
 TEST_CASE("the gradient of softmax has no part for the maximum") {
   Graph g;
-  const Expr p = nn::softmax(input(g, "z", {DType::f32, Shape{2, 5}}), 1);
+  const Expr p = nn::softmax(input(g, "z", {DType::f32, Shape{2, 5}}), {1});
   g.add_output("loss", reduce_sum(p * p, {0, 1}).value);
   const Graph gradient = gradient_graph(g, 0, {0});
   for (const Node& n : gradient.nodes()) CHECK(n.op != OpId::eq);

@@ -22,7 +22,7 @@ double loss_of(const Objective& o, const std::function<Expr(const Expr&)>& last,
 
 TEST_CASE("losses and accuracies") {
   const auto same = [](const Expr& x) { return x; };
-  const auto soft = [](const Expr& x) { return nn::softmax(x, 1); };
+  const auto soft = [](const Expr& x) { return nn::softmax(x, {1}); };
   const Tensor z = Tensor::from<float>({2, 1}, {200, -1});
   const Tensor y = Tensor::from<float>({2}, {0, 1});
   // From a sigmoid's operand nothing overflows or is clipped.

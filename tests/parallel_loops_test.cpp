@@ -9,13 +9,6 @@
 namespace lathe {
 namespace {
 
-Tensor filled(const Dims& dims, uint64_t seed) {
-  Tensor t = Tensor::empty(DType::f32, dims);
-  Random random(seed);
-  fill(t, Fill::Small, random);
-  return t;
-}
-
 bool has_independent_loop(const std::vector<Step>& steps) {
   for (const Step& s : steps)
     if (s.independent || has_independent_loop(s.body)) return true;
@@ -36,7 +29,7 @@ TEST_CASE("independent iterations on several threads give the bits of one thread
                p, v, {.lhs_batch = {0}, .rhs_batch = {0}, .lhs_contract = {2}, .rhs_contract = {1}})
                .value);
   std::vector<Tensor> inputs, expected;
-  for (uint64_t i = 0; i < 3; ++i) inputs.push_back(filled(type.shape.static_dims(), i));
+  for (uint64_t i = 0; i < 3; ++i) inputs.push_back(small_noise(type.shape.static_dims(), i));
   for (const int threads : {1, 2, 4}) {
     CompileOptions options = compile_options();
     options.backend = Backend::Simd;

@@ -10,20 +10,13 @@
 namespace lathe {
 namespace {
 
-Tensor filled(const Dims& dims, uint64_t seed) {
-  Tensor t = Tensor::empty(DType::f32, dims);
-  Random random(seed);
-  fill(t, Fill::Small, random);
-  return t;
-}
-
 // A linear layer with its moments; `rows` are summed in the gradients.
 struct Step {
   Graph graph{"step"};
   std::vector<Tensor> inputs;
 
   Expr given(const char* name, const Dims& dims, InputRole role = InputRole::Data) {
-    inputs.push_back(filled(dims, 11 + inputs.size()));
+    inputs.push_back(small_noise(dims, 11 + inputs.size()));
     return input(graph, name, {DType::f32, Shape(dims)}, role);
   }
   void update(const char* name, const Expr& value) {
@@ -65,7 +58,7 @@ TEST_CASE("what is read in a reduction is not written over by its own kernel") {
   const Expr w = input(g, "w", {DType::f32, Shape{40, 40}}, InputRole::Parameter);
   const Expr product = dot_general(w, w, {.lhs_contract = {1}, .rhs_contract = {0}});
   g.add_output("w", (w - product * 0.5).value, 0);
-  CHECK(climb_ladder(g, {filled({40, 40}, 3)}, 1e-4) == "");
+  CHECK(climb_ladder(g, {small_noise({40, 40}, 3)}, 1e-4) == "");
 }
 
 }  // namespace

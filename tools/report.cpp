@@ -5,6 +5,7 @@
 #include "frontend/onnx/reader.h"
 #include "passes/pipeline.h"
 #include "passes/rebuild.h"
+#include "runtime/cpu.h"
 #include "tools/data_set.h"
 
 namespace lathe::tools {
@@ -18,7 +19,7 @@ nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& d
       weights += byte_size(in.type.dtype) * element_count(in.type.shape.static_dims());
   for (const Tensor& t : p.plan.constants) constants += t.bytes();
   return {{"kernels", p.kernels.size()},
-          {"arena_bytes", p.plan.arena_bytes},
+          {"arena_bytes", temporary_bytes(p.plan, thread_count())},
           {"weight_bytes", weights},
           {"constant_bytes", constants}};
 }

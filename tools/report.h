@@ -9,7 +9,8 @@
 
 namespace lathe::tools {
 
-// kernels, arena_bytes, weight_bytes and constant_bytes of the compiled program.
+// kernels, arena_bytes (on as many threads as it would run on), weight_bytes and constant_bytes of
+// the compiled program.
 nlohmann::ordered_json program_report(const ModelFile& file, const DimBinding& dims,
                                       const Target& target);
 

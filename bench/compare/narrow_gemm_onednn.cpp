@@ -1,13 +1,10 @@
-#include <dnnl.hpp>
-
 #include "bench/compare/narrow_gemm.h"
+#include "bench/compare/onednn_matmul.h"
 
 namespace lathe::compare {
 namespace {
 
-using dnnl::memory;
-using Format = memory::format_tag;
-using Type = memory::data_type;
+using Type = dnnl::memory::data_type;
 
 Type type_of(DType t) {
   switch (t) {
@@ -20,37 +17,12 @@ Type type_of(DType t) {
   }
 }
 
-dnnl::matmul::primitive_desc find_implementation(const memory::desc& a, const memory::desc& b,
-                                                 const memory::desc& c,
-                                                 const dnnl::engine& engine) {
-#if DNNL_VERSION_MAJOR >= 3
-  return {engine, a, b, c};
-#else
-  return {{a, b, c}, engine};
-#endif
-}
-
 }  // namespace
 
 std::function<void()> prepare_onednn(const NarrowGemm& g) {
-  const auto [model, m, n, k] = g.shape;
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
-  const memory::desc da({m, k}, type_of(g.a.dtype()), Format::ab),
-      dc({m, n}, type_of(g.sum), Format::ab);
-  const auto implementation =
-      find_implementation(da, {{k, n}, type_of(g.b.dtype()), Format::any}, dc, engine);
-  memory a(da, engine, const_cast<void*>(g.a.raw())),
-      given({{k, n}, type_of(g.b.dtype()), Format::ab}, engine, const_cast<void*>(g.b.raw())),
-      b(implementation.weights_desc(), engine), c(dc, engine, g.c);
-  dnnl::reorder(given, b).execute(stream, given, b);
-  stream.wait();
-  return [stream, matmul = dnnl::matmul(implementation), keep = g,
-          arguments = std::unordered_map<int, memory>{
-              {DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}}]() mutable {
-    matmul.execute(stream, arguments);
-    stream.wait();
-  };
+  return [keep = g, matmul = prepare_matmul(
+                        g.shape, {type_of(g.a.dtype()), type_of(g.b.dtype()), type_of(g.sum)},
+                        g.a.raw(), g.b.raw(), g.c)] { matmul(); };
 }
 
 }  // namespace lathe::compare

@@ -83,7 +83,8 @@ Expr build_softmax(const KerasLayerArgs& a) {
     fail_unsupported("{}: softmax over axis ({}) of {}", a.options.place(), Shape(axes).text(),
                      a.x().type().text());
   const int64_t axis = axes[0] < 0 ? axes[0] + rank : axes[0];
-  return a.net.apply(a.x(), [&](const Expr& x) { return nn::softmax(x, axis); }, a.options.name());
+  return a.net.apply(
+      a.x(), [&](const Expr& x) { return nn::softmax(x, {axis}); }, a.options.name());
 }
 
 Expr build_batch_normalization(const KerasLayerArgs& a) {

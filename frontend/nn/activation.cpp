@@ -34,10 +34,10 @@ Expr negative_part(const Expr& x) { return select(not_positive(x), x, full_like(
 // x Phi(x). In f32 the error is below 1.5e-7, of large results relative to them.
 Expr gelu(const Expr& x) { return x * 0.5 * (erf(x * (std::numbers::sqrt2 / 2)) + 1.0); }
 
-// x - max along the axis: what both softmax forms exponentiate. Whatever is subtracted, the result
+// x - max along the axes: what both softmax forms exponentiate. Whatever is subtracted, the result
 // is the same, so the maximum has no part in the gradient.
-Expr shifted(const Expr& x, int64_t axis) {
-  return x - keep_axes(stop_gradient(reduce_max(x, {axis})), {axis});
+Expr shifted(const Expr& x, const Dims& axes) {
+  return x - keep_axes(stop_gradient(reduce_max(x, axes)), axes);
 }
 
 }  // namespace
@@ -63,14 +63,14 @@ Expr softplus(const Expr& x) {
 
 Expr clip(const Expr& x, double low, double high) { return min(max(x, low), high); }
 
-Expr softmax(const Expr& x, int64_t axis) {
-  const Expr e = exp(shifted(x, axis));
-  return e / keep_axes(reduce_sum(e, {axis}), {axis});
+Expr softmax(const Expr& x, const Dims& axes) {
+  const Expr e = exp(shifted(x, axes));
+  return e / keep_axes(reduce_sum(e, axes), axes);
 }
 
-Expr log_softmax(const Expr& x, int64_t axis) {
-  const Expr z = shifted(x, axis);
-  return z - keep_axes(log(reduce_sum(exp(z), {axis})), {axis});
+Expr log_softmax(const Expr& x, const Dims& axes) {
+  const Expr z = shifted(x, axes);
+  return z - keep_axes(log(reduce_sum(exp(z), axes)), axes);
 }
 
 Expr activate(Activation activation, const Expr& x) {
@@ -86,8 +86,8 @@ Expr activate(Activation activation, const Expr& x) {
     case Activation::HardSigmoid: return clip(x * (1.0 / 6) + 0.5, 0, 1);
     case Activation::LegacyHardSigmoid: return clip(x * 0.2 + 0.5, 0, 1);
     case Activation::Tanh: return tanh(x);
-    case Activation::Softmax: return softmax(x, x.rank() - 1);
-    case Activation::LogSoftmax: return log_softmax(x, x.rank() - 1);
+    case Activation::Softmax: return softmax(x, {x.rank() - 1});
+    case Activation::LogSoftmax: return log_softmax(x, {x.rank() - 1});
     case Activation::Softplus: return softplus(x);
     case Activation::Softsign: return x / (abs(x) + 1.0);
     case Activation::Swish: return x * sigmoid(x);

@@ -40,7 +40,8 @@ Expr leaky_relu(const Expr& x, double slope);
 Expr elu(const Expr& x, double alpha);
 Expr softplus(const Expr& x);  // log(1 + exp(x)) without overflow
 Expr clip(const Expr& x, double low, double high);
-Expr softmax(const Expr& x, int64_t axis);
-Expr log_softmax(const Expr& x, int64_t axis);
+// Over the axes together.
+Expr softmax(const Expr& x, const Dims& axes);
+Expr log_softmax(const Expr& x, const Dims& axes);
 
 }  // namespace lathe::nn

@@ -2,6 +2,7 @@
 
 #include <numbers>
 
+#include "frontend/nn/activation.h"
 #include "frontend/onnx/row.h"
 
 namespace lathe::onnx {
@@ -42,7 +43,7 @@ Expr probit(const Expr& x) {
 Expr post_transformed(const Expr& scores, PostTransform how) {
   switch (how) {
     case PostTransform::None: return scores;
-    case PostTransform::Softmax: return softmax_over(scores, {1});
+    case PostTransform::Softmax: return nn::softmax(scores, {1});
     case PostTransform::Logistic: return sigmoid(scores);
     case PostTransform::SoftmaxZero: return softmax_zero(scores);
     case PostTransform::Probit: return probit(scores);

@@ -83,12 +83,12 @@ Dims softmax_axes(OpContext& c, int rank) {
 
 void softmax(OpContext& c) {
   const Expr x = c.expr(0);
-  c.out(softmax_over(x, softmax_axes(c, x.rank())));
+  c.out(nn::softmax(x, softmax_axes(c, x.rank())));
 }
 
 void log_softmax(OpContext& c) {
   const Expr x = c.expr(0);
-  c.out(log_softmax_over(x, softmax_axes(c, x.rank())));
+  c.out(nn::log_softmax(x, softmax_axes(c, x.rank())));
 }
 
 // 1 at the first of the largest.

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "frontend/nn/activation.h"
 #include "frontend/onnx/row.h"
 
 namespace lathe::onnx {
@@ -131,7 +132,7 @@ Expr score_bias(OpContext& c, const Heads& h, DType type) {
 // Over the last axis; rows that the bias hides whole are zero.
 Expr masked_softmax(const Expr& scores, const Expr& bias) {
   const Dims last = {scores.rank() - 1};
-  if (!bias.defined()) return softmax_over(scores, last);
+  if (!bias.defined()) return nn::softmax(scores, last);
   const Expr most = keep_axes(reduce_max(bias, {bias.rank() - 1}), {bias.rank() - 1});
   const Expr hidden = eq(most, -kInfinity);
   const Expr top = keep_axes(stop_gradient(reduce_max(scores, last)), last);
@@ -176,7 +177,7 @@ void flex_result(OpContext& c, const std::vector<Value>& saved, const std::vecto
 }
 
 void flex_shares(OpContext& c, const std::vector<Value>& saved, const std::vector<Value>& scores) {
-  const Expr p = softmax_over(modified(c, scores, "score_mod"), {3});
+  const Expr p = nn::softmax(modified(c, scores, "score_mod"), {3});
   const Value value = Value::of(p, elem_of(p.dtype()));
   if (!c.has_attribute("prob_mod")) return flex_result(c, saved, {value});
   c.expand(c.attr_graph("prob_mod"), {value}, {flex_result, saved});

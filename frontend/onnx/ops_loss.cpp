@@ -1,4 +1,5 @@
 // Losses of classification.
+#include "frontend/nn/activation.h"
 #include "frontend/onnx/row.h"
 
 namespace lathe::onnx {
@@ -28,7 +29,7 @@ Expr likelihood_loss(OpContext& c, const Expr& logs, const Expr& target, int wei
 void negative_log_likelihood(OpContext& c) { c.out(likelihood_loss(c, c.expr(0), c.expr(1), 2)); }
 
 void softmax_cross_entropy(OpContext& c) {
-  const Expr logs = log_softmax_over(c.expr(0), {1});
+  const Expr logs = nn::log_softmax(c.expr(0), {1});
   c.out(0, likelihood_loss(c, logs, c.expr(1), 2));
   if (c.wants(1)) c.out(1, logs);
 }

@@ -3,6 +3,7 @@
 
 #include "frontend/onnx/formulas.h"
 #include "frontend/onnx/row.h"
+#include "ir/axes.h"
 
 namespace lathe::onnx {
 namespace {
@@ -129,11 +130,10 @@ void lrn(OpContext& c) {
   const int64_t rank = x.rank();
   if (rank < 2 || size < 1) fail("size {} over the channels of {}", size, x.type().text());
   // Windows slide over the last axis, so channels go there and back.
-  Dims perm = range(0, rank), back(static_cast<size_t>(rank));
+  Dims perm = range(0, rank);
   perm.erase(perm.begin() + 1);
   perm.push_back(1);
-  for (size_t i = 0; i < perm.size(); ++i)
-    back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+  const Dims back = inverse_perm(perm);
   const Expr square = transpose(x * x, perm);
   const WindowAttrs attrs{{size}, {1}, {1}, {(size - 1) / 2}, {size / 2}};
   const Expr sum = transpose(reduce_sum(windows(square, attrs), {rank}), back);

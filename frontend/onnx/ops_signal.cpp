@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "frontend/onnx/row.h"
+#include "ir/axes.h"
 
 namespace lathe::onnx {
 namespace {
@@ -140,11 +141,10 @@ void dft(OpContext& c) {
   if (axis == rank - 1) fail("axis {} is that of real and imaginary parts", axis);
   const int64_t size = x.shape()[static_cast<int>(axis)].value();
   const int64_t n = length_input(c, 1, inverse && onesided ? 2 * (size - 1) : size);
-  Dims perm = range(0, rank - 1), back = perm;  // the axis last, and back
+  Dims perm = range(0, rank - 1);  // the axis last
   perm.erase(perm.begin() + axis);
   perm.push_back(axis);
-  for (size_t i = 0; i < perm.size(); ++i)
-    back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+  const Dims back = inverse_perm(perm);
   const Complex given_parts = parts(x);
   const auto moved = [&](const Expr& e) { return e.defined() ? transpose(e, perm) : e; };
   Complex y{moved(given_parts.re), moved(given_parts.im)};

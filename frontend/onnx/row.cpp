@@ -76,26 +76,6 @@ Expr take_along(const Expr& data, const Expr& index, int64_t axis) {
   return gather(reshape(data, Shape{element_count(dims)}), flat_positions(index, axis, dims), 0);
 }
 
-namespace {
-
-// Whatever is subtracted, both softmax forms are the same, so the maximum has no part in the
-// gradient.
-Expr shifted(const Expr& x, const Dims& axes) {
-  return x - keep_axes(stop_gradient(reduce_max(x, axes)), axes);
-}
-
-}  // namespace
-
-Expr softmax_over(const Expr& x, const Dims& axes) {
-  const Expr e = exp(shifted(x, axes));
-  return e / keep_axes(reduce_sum(e, axes), axes);
-}
-
-Expr log_softmax_over(const Expr& x, const Dims& axes) {
-  const Expr z = shifted(x, axes);
-  return z - keep_axes(log(reduce_sum(exp(z), axes)), axes);
-}
-
 Expr widened(const Expr& x) {
   return x.dtype() == DType::f16 || x.dtype() == DType::bf16 ? cast(x, DType::f32) : x;
 }

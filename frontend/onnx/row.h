@@ -58,9 +58,6 @@ Expr flat_positions(const Expr& index, int64_t axis, const Dims& dims);
 // data with its index along `axis` replaced; the index is clamped.
 Expr take_along(const Expr& data, const Expr& index, int64_t axis);
 
-Expr softmax_over(const Expr& x, const Dims& axes);
-Expr log_softmax_over(const Expr& x, const Dims& axes);
-
 // f16 and bf16 as f32, for formulas that the standard computes in float; others as they are.
 Expr widened(const Expr& x);
 

@@ -87,8 +87,14 @@ struct Plan {
   std::vector<Port> inputs, outputs;
   int kernels = 0;
   int loops = 0;
-  int64_t arena_bytes = 0;
+  int64_t arena_bytes = 0;  // a multiple of 64, as are those of a thread
   int64_t local_bytes = 0;  // of one thread
 };
+
+// What a run on so many threads takes beside inputs, outputs and constants: the arena, then what
+// each thread has of its own.
+inline int64_t temporary_bytes(const Plan& p, int threads) {
+  return p.arena_bytes + threads * p.local_bytes;
+}
 
 }  // namespace lathe

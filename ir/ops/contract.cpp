@@ -1,6 +1,7 @@
 // dot_general: the one contraction. Matrix products, and convolutions as products of windows.
 #include <algorithm>
 
+#include "ir/axes.h"
 #include "ir/eval.h"
 #include "ir/lowering.h"
 #include "ir/op.h"
@@ -8,17 +9,6 @@
 
 namespace lathe {
 namespace {
-
-bool contains(const Dims& axes, int64_t axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-Dims free_axes(int rank, const Dims& batch, const Dims& contract) {
-  Dims free;
-  for (int64_t a = 0; a < rank; ++a)
-    if (!contains(batch, a) && !contains(contract, a)) free.push_back(a);
-  return free;
-}
 
 const Dim& dim(const TensorType& t, int64_t axis) { return t.shape[static_cast<int>(axis)]; }
 
@@ -149,12 +139,6 @@ ScalarId lower_dot(Lowering& l, const Node& n, int, const Index& at) {
   const auto is_bf16 = [&](Value v) { return l.type(v).dtype == DType::bf16; };
   const bool flush = accumulator == DType::f32 && is_bf16(n.operands[0]) && is_bf16(n.operands[1]);
   return l.accumulate(flush ? Combine::FmaFlush : Combine::Fma, accumulator, lhs, rhs);
-}
-
-Dims counting(int64_t from, size_t count) {
-  Dims out;
-  for (size_t i = 0; i < count; ++i) out.push_back(from + static_cast<int64_t>(i));
-  return out;
 }
 
 // The cotangent of one operand ("own"): g contracted with the other one over the latter's free

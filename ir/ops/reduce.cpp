@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/axes.h"
 #include "ir/eval.h"
 #include "ir/lowering.h"
 #include "ir/op.h"
@@ -172,9 +173,7 @@ void vjp_prod(Vjp& v) {
   const Dims kept = kept_axes(x.rank(), axes);
   Dims perm = kept;
   perm.insert(perm.end(), axes.begin(), axes.end());
-  Dims back(perm.size());
-  for (size_t i = 0; i < perm.size(); ++i)
-    back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+  const Dims back = inverse_perm(perm);
 
   const Expr moved = transpose(x, perm);
   std::vector<Dim> line;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ir/axes.h"
+
 namespace lathe {
 namespace {
 
@@ -65,13 +67,7 @@ ScalarId lower_transpose(Lowering& l, const Node& n, int, const Index& at) {
   return l.pull(n.operands[0], from);
 }
 
-void vjp_transpose(Vjp& v) {
-  const Dims perm = v.attrs<PermAttrs>().perm;
-  Dims inverse(perm.size());
-  for (size_t i = 0; i < perm.size(); ++i)
-    inverse[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
-  v.give(0, transpose(v.g(), inverse));
-}
+void vjp_transpose(Vjp& v) { v.give(0, transpose(v.g(), inverse_perm(v.attrs<PermAttrs>().perm))); }
 
 Result<Types> infer_broadcast(const InferArgs& args) {
   const TensorType& x = args.operand(0);

@@ -27,4 +27,11 @@ void fill(Tensor& t, Fill kind, Random& random) {
   for (int64_t i = 0; i < t.bytes(); ++i) bytes[i] = static_cast<unsigned char>(random.next());
 }
 
+Tensor small_noise(const Dims& dims, uint64_t seed) {
+  Tensor t = Tensor::empty(DType::f32, dims);
+  Random random(seed);
+  fill(t, Fill::Small, random);
+  return t;
+}
+
 }  // namespace lathe

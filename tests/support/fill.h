@@ -12,5 +12,7 @@ namespace lathe {
 enum class Fill { Small, Unit, Wild };
 
 void fill(Tensor& t, Fill kind, Random& random);
+// An f32 tensor of Fill::Small.
+Tensor small_noise(const Dims& dims, uint64_t seed);
 
 }  // namespace lathe
