@@ -155,7 +155,7 @@ constexpr Elementwise kElementwise[] = {
     {"sigmoid", [](const Expr& x) { return nn::activate(nn::Activation::Sigmoid, x); }},
     {"erf", [](const Expr& x) { return erf(x); }},
     {"gelu", [](const Expr& x) { return nn::activate(nn::Activation::Gelu, x); }},
-    {"softmax", [](const Expr& x) { return nn::softmax(x, 1); }},
+    {"softmax", [](const Expr& x) { return nn::softmax(x, {1}); }},
     {"layer norm", layer_norm},
     {"x sigmoid(x) + max(x, 0) / 2",
      [](const Expr& x) { return nn::activate(nn::Activation::Swish, x) + max(x, 0) * 0.5; }},
