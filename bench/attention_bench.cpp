@@ -1,11 +1,12 @@
-// Attention of 12 heads of 64, softmax(Q K' / 8) V with a causal mask and without, alone and with
-// the gradients of Q, K and V: milliseconds,
-// GFLOP/s beside the measured roof, and the memory that its plan takes beside inputs and outputs.
-// GFLOP/s count the two products of T T 64 a head, and the four of the gradients, whole, also where
-// a mask hides half of them; what the gradients compute again (the scores) does not count. Answers
-// are compared with double first. Times are the best of many runs.
+// Attention of 12 heads of 64, softmax(Q K' / 8) V with a causal mask and without, alone or with
+// the gradients of Q, K and V, beside the measured roof of multiply-adds. Counted are the two
+// products of T T 64 a head, and the four of the gradients, of what a causal mask leaves; what the
+// gradients compute again (the scores) is not. Answers are compared with double first.
 //
-//   attention_bench [seconds per shape] [tokens of the only length, or 0] [profile]
+//   attention_bench forward|training THREADS SECONDS [TOKENS [profile]]
+//
+// measures each case for SECONDS and prints a line of JSON: times in milliseconds, and the memory
+// that the plan takes beside inputs and outputs.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -16,9 +17,10 @@
 #include <vector>
 
 #include "backends/compile.h"
+#include "bench/compare/measure.h"
+#include "ir/base/error.h"
 #include "ir/expr.h"
 #include "passes/autodiff.h"
-#include "runtime/cpu.h"
 #include "runtime/roof.h"
 
 namespace lathe {
@@ -84,7 +86,6 @@ Tensor noise(int64_t tokens, uint32_t seed) {
 struct Case {
   int64_t tokens = 1024;
   bool causal = false, training = false;
-  int threads = 1;
 };
 
 // One head of the tensors, in double.
@@ -174,66 +175,66 @@ bool correct(std::vector<Tensor> in, const std::vector<Tensor>& out, const Case&
   return true;
 }
 
-bool measure(const Case& c, double seconds, bool profile, double roof) {
-  using Clock = std::chrono::steady_clock;
-  CompileOptions options = compile_options();
-  options.threads = c.threads;
-  options.wait_compile = true;
-  const auto started = Clock::now();
-  const Graph forward = attention(c.tokens, c.causal);
-  const Graph g = c.training ? with_gradients(forward) : forward;
-  const auto executable = compile(g, options);
-  const double compile_seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  const int64_t arena = executable->arena_bytes();
-  std::vector<Tensor> in;
-  for (uint32_t i = 0; i < g.inputs().size(); ++i) in.push_back(noise(c.tokens, i + 1));
-  const bool ok = correct(in, executable->run(in), c);
-  double best = std::numeric_limits<double>::infinity();
-  const auto begin = Clock::now();
-  while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds) {
-    const auto t = Clock::now();
-    executable->run(in);
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - t).count());
-  }
-  const auto scores = static_cast<double>(kHeads * c.tokens * c.tokens);
-  const double products = c.training ? 6 : 2;
-  const double gflops = 1e-9 * products * 2 * static_cast<double>(kSize) * scores / best;
-  fmt::print(
-      "{:>5} tokens {} {} {} thread{} {:8.2f} ms {:6.1f} GFLOP/s {:5.1f} % of {:.0f}  arena {:.1f} "
-      "MB  {:.0f} ms to compile  {}\n",
-      c.tokens, c.causal ? "causal" : "      ", c.training ? "training" : "        ", c.threads,
-      c.threads == 1 ? " " : "s", 1e3 * best, gflops, 100 * gflops / roof, roof,
-      static_cast<double>(arena) / (1 << 20), 1e3 * compile_seconds, ok ? "correct" : "WRONG");
-  if (profile) {
-    executable->profile(true);
-    executable->run(in);
-    for (const auto& t : executable->times())
-      fmt::print("    {:8.2f} ms {:6} calls  {}\n", 1e3 * t.seconds, t.calls, t.name);
-  }
-  std::fflush(stdout);
-  return ok;
+struct Setup {
+  CompileOptions options;
+  double seconds;
+  bool profile;
+};
+
+double operations(const Case& c) {
+  const double tokens = static_cast<double>(c.tokens);
+  const double scores = c.causal ? tokens * (tokens + 1) / 2 : tokens * tokens;
+  return (c.training ? 6.0 : 2.0) * 2 * static_cast<double>(kHeads * kSize) * scores;
 }
 
-int run(double seconds, int64_t only, bool profile) {
-  const Isa isa = detect_cpu().target.isa;
-  bool ok = true;
-  for (const int threads : {1, 2}) {
-    if (threads > thread_count()) continue;
-    ThreadPool pool(threads);
-    const double roof = measure_roof(pool, threads, isa).gflops;
-    for (const int64_t tokens : {1024, 4096})
-      for (const bool training : {false, true})
-        for (const bool causal : {false, true})
-          if (only == 0 || only == tokens)
-            ok &= measure({tokens, causal, training, threads}, seconds, profile, roof);
-  }
-  return ok ? 0 : 1;
+void print_profile(Executable& executable, const std::vector<Tensor>& in) {
+  executable.profile(true);
+  executable.run(in);
+  for (const auto& t : executable.times())
+    fmt::print(stderr, "{:8.2f} ms {:6} calls  {}\n", 1e3 * t.seconds, t.calls, t.name);
+}
+
+void measure(const Case& c, const Setup& setup) {
+  const std::string name = fmt::format("{}, {} tokens{}", c.training ? "training" : "forward",
+                                       c.tokens, c.causal ? ", causal" : "");
+  const Graph forward = attention(c.tokens, c.causal);
+  const Graph g = c.training ? with_gradients(forward) : forward;
+  const auto executable = compile(g, setup.options);
+  std::vector<Tensor> in;
+  for (uint32_t i = 0; i < g.inputs().size(); ++i) in.push_back(noise(c.tokens, i + 1));
+  if (!correct(in, executable->run(in), c)) fail("{}: the answer is wrong", name);
+  const double ms = compare::median_milliseconds([&] { executable->run(in); }, setup.seconds);
+  const Roof roof =
+      measure_roof(*setup.options.pool, setup.options.threads, setup.options.target.isa);
+  fmt::print("{{\"case\": \"{}\", \"ms\": {}, \"bound_ms\": {}, \"arena_bytes\": {}}}\n", name, ms,
+             1e-6 * operations(c) / roof.gflops, executable->arena_bytes());
+  std::fflush(stdout);
+  if (setup.profile) print_profile(*executable, in);
 }
 
 }  // namespace
 }  // namespace lathe
 
 int main(int argc, char** argv) {
-  return lathe::run(argc > 1 ? std::atof(argv[1]) : 1, argc > 2 ? std::atoll(argv[2]) : 0,
-                    argc > 3 && std::string_view(argv[3]) == "profile");
+  const std::string_view what = argc > 3 ? argv[1] : "";
+  if (what != "forward" && what != "training") {
+    fmt::print(stderr, "usage: {} forward|training THREADS SECONDS [TOKENS [profile]]\n", argv[0]);
+    return 2;
+  }
+  lathe::Setup setup{lathe::compile_options(), std::atof(argv[3]),
+                     argc > 5 && std::string_view(argv[5]) == "profile"};
+  setup.options.threads = std::atoi(argv[2]);
+  setup.options.pool = std::make_shared<lathe::ThreadPool>(setup.options.threads);
+  setup.options.wait_compile = true;
+  const int64_t only = argc > 4 ? std::atoll(argv[4]) : 0;
+  try {
+    for (const int64_t tokens : {1024, 4096})
+      for (const bool causal : {false, true})
+        if (only == 0 || only == tokens)
+          lathe::measure({tokens, causal, what == "training"}, setup);
+  } catch (const lathe::Error& error) {
+    fmt::print(stderr, "attention_bench: {}\n", error.what());
+    return 1;
+  }
+  return 0;
 }

@@ -1,38 +1,33 @@
 // Products of bytes, summed in i32, and of bf16, summed in f32: the 24 model shapes of
-// bench/compare with a literal second factor, beside the measured roof of u8 by s8 or of bf16 and,
-// where it was built with (LATHE_COMPARE), oneDNN. A row takes its samples in turns; times are
-// medians of the wall clock. For threads other than all, OMP_NUM_THREADS says the same to oneDNN.
+// bench/compare with a literal second factor, beside the measured roof and, where it was built with
+// (LATHE_COMPARE), oneDNN, whose threads OMP_NUM_THREADS says.
 //
-//   narrow_gemm_bench llvm|simd [seconds per shape] [threads] [u8s8|s8s8|bf16] [index of the only
-//   shape]
+//   narrow_gemm_bench u8s8|s8s8|bf16 THREADS SECONDS [llvm|simd [INDEX of the only shape]]
+//
+// compares each shape's sums with exact ones, measures it for SECONDS, the engines in turns, and
+// prints a line of JSON: medians in milliseconds, and the implementation that Lathe chose.
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
 
 #include "backends/compile.h"
+#include "bench/compare/measure.h"
 #include "bench/compare/narrow_gemm.h"
+#include "ir/base/error.h"
 #include "ir/expr.h"
-#include "runtime/cpu.h"
 #include "runtime/roof.h"
 
 namespace lathe {
 namespace {
 
 using compare::NarrowGemm;
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kModelShapes = 24;
 constexpr int kTurns = 4;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Tensor noise(DType t, Dims dims, unsigned seed) {
   std::mt19937 random(seed);
@@ -65,15 +60,6 @@ struct Engine {
     std::ranges::nth_element(samples, samples.begin() + std::ssize(samples) / 2);
     return samples[samples.size() / 2];
   }
-  void sample(double seconds) {
-    call();
-    const Clock::time_point start = Clock::now();
-    while (seconds_since(start) < seconds) {
-      const Clock::time_point begin = Clock::now();
-      call();
-      samples.push_back(seconds_since(begin));
-    }
-  }
 };
 
 Engine lathe_engine(const NarrowGemm& g, const CompileOptions& options) {
@@ -101,8 +87,7 @@ struct Setup {
   double seconds;
 };
 
-// Lathe's rate over that of oneDNN; 1 where there is none.
-double measure(const compare::GemmShape& s, const Setup& setup) {
+void measure(const compare::GemmShape& s, const Setup& setup) {
   const DType sum = setup.left == DType::bf16 ? DType::f32 : DType::i32;
   Tensor c = Tensor::zeros(sum, {s.m, s.n});
   const NarrowGemm gemm{s, noise(setup.left, {s.m, s.k}, 1), noise(setup.right, {s.k, s.n}, 2), sum,
@@ -117,18 +102,18 @@ double measure(const compare::GemmShape& s, const Setup& setup) {
     if (!correct(gemm, c)) fail("{}x{}x{}: {} is wrong", s.m, s.n, s.k, e.name);
   }
   for (int turn = 0; turn < kTurns; ++turn)
-    for (Engine& e : engines) e.sample(setup.seconds / kTurns);
+    for (Engine& e : engines)
+      e.samples.push_back(compare::median_milliseconds(e.call, setup.seconds / kTurns));
   const Roof roofs =
       measure_roof(*setup.options.pool, setup.options.threads, setup.options.target.isa);
   const double roof = setup.left == DType::bf16 ? roofs.bf16_gflops : roofs.byte_gops;
-  const double operations = 2e-9 * static_cast<double>(s.m * s.n * s.k);
-  const double ours = operations / engines[0].median();
-  const double theirs = engines.size() > 1 ? operations / engines[1].median() : 0;
-  fmt::print("| {} | {}x{}x{} | {} | {:.1f} | {:.0f} | {:.1f} | {:.2f} | {}\n", s.model, s.m, s.n,
-             s.k, setup.options.threads, ours, roof > 0 ? 100 * ours / roof : 0, theirs,
-             theirs > 0 ? ours / theirs : 0, engines[0].name);
+  fmt::print("{{\"case\": \"{} {}x{}x{}\", \"ms\": {}, \"kernel\": \"{}\"", s.model, s.m, s.n, s.k,
+             engines[0].median(), engines[0].name);
+  if (roof > 0)
+    fmt::print(", \"bound_ms\": {}", 2e-6 * static_cast<double>(s.m * s.n * s.k) / roof);
+  if (engines.size() > 1) fmt::print(", \"onednn_ms\": {}", engines[1].median());
+  fmt::print("}}\n");
   std::fflush(stdout);
-  return theirs > 0 ? ours / theirs : 1;
 }
 
 }  // namespace
@@ -136,34 +121,28 @@ double measure(const compare::GemmShape& s, const Setup& setup) {
 
 int main(int argc, char** argv) {
   using lathe::DType;
-  const auto backend = lathe::parse_backend(argc > 1 ? argv[1] : "");
-  const std::string types = argc > 4 ? argv[4] : "u8s8";
+  const std::string types = argc > 3 ? argv[1] : "";
+  const auto backend = lathe::parse_backend(argc > 4 ? argv[4] : "llvm");
   if (!backend || (types != "u8s8" && types != "s8s8" && types != "bf16")) {
-    fmt::print(
-        stderr,
-        "usage: {} llvm|simd [seconds per shape] [threads] [u8s8|s8s8|bf16] [index of the only "
-        "shape]\n",
-        argv[0]);
+    fmt::print(stderr, "usage: {} u8s8|s8s8|bf16 THREADS SECONDS [llvm|simd [INDEX]]\n", argv[0]);
     return 2;
   }
-  const bool pairs = types == "bf16";
   lathe::Setup setup{lathe::compile_options(),
-                     pairs             ? DType::bf16
-                     : types[0] == 'u' ? DType::u8
+                     types == "bf16"   ? DType::bf16
+                     : types == "u8s8" ? DType::u8
                                        : DType::i8,
-                     pairs ? DType::bf16 : DType::i8, argc > 2 ? std::atof(argv[2]) : 0.5};
+                     types == "bf16" ? DType::bf16 : DType::i8, std::atof(argv[3])};
   setup.options.backend = *backend;
-  setup.options.threads = argc > 3 ? std::atoi(argv[3]) : 1;
+  setup.options.threads = std::atoi(argv[2]);
   setup.options.pool = std::make_shared<lathe::ThreadPool>(setup.options.threads);
   auto shapes = lathe::compare::gemm_shapes();
   shapes.resize(lathe::kModelShapes);
-  const int only = argc > 5 ? std::atoi(argv[5]) : -1;
-  double product = 0;
-  for (int i = 0; i < static_cast<int>(shapes.size()); ++i)
-    if (only < 0 || only == i)
-      product += std::log(lathe::measure(shapes[static_cast<size_t>(i)], setup));
-  if (only < 0)
-    fmt::print("geometric mean over oneDNN {:.2f}\n",
-               std::exp(product / static_cast<double>(shapes.size())));
+  if (argc > 5) shapes = {shapes.at(static_cast<size_t>(std::atoi(argv[5])))};
+  try {
+    for (const auto& shape : shapes) lathe::measure(shape, setup);
+  } catch (const lathe::Error& error) {
+    fmt::print(stderr, "narrow_gemm_bench: {}\n", error.what());
+    return 1;
+  }
   return 0;
 }

@@ -149,10 +149,10 @@ class Programs:
 
 
 class Shares:
-    """Asks `share`, which measures Lathe and its bound at once."""
+    """Asks a program that measures Lathe, its bound and perhaps another engine at once."""
 
     def __init__(self, row, options):
-        self.row, self.program, self.seconds = row, options.build / "bin" / "share", options.seconds / 4
+        self.row, self.program, self.seconds = row, options.build / "bin" / row.program, options.seconds / 4
 
     def prepare(self):
         need_programs([self.program])
@@ -162,7 +162,12 @@ class Shares:
             isa = {"LATHE_ISA": self.row.isa} if self.row.isa else {}
             self.answers = ask([self.program, self.row.what, self.row.threads, self.seconds],
                                self.row.threads, isa)
-        return {r["case"]: r["ms" if engine == "lathe" else "bound_ms"] for r in self.answers}
+        key = "ms" if engine == "lathe" else f"{engine}_ms"
+        try:
+            return {r["case"]: r[key] for r in self.answers}
+        except KeyError:
+            raise Failure(f"{self.program.name} knows no {key}: the CPU lacks the instructions, or the engine "
+                          "was not installed when it was built") from None
 
 
 def need_programs(programs):

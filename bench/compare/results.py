@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rows import ROWS, TITLES, MemoryRow, OnnxRow, ProgramRow, ShareRow
+import bars
+from rows import ROWS, TITLES, MemoryRow, NarrowRow, OnnxRow, OverheadRow, ProgramRow, ShareRow, StartRow
 
 END = "<!-- end -->"
 KEY = 3  # cells at the left that say what was measured
@@ -165,6 +166,48 @@ class ShareTable:
         return ["\n".join(out)]
 
 
+class NarrowTable:
+    head = ("numbers", "model, M x N x K", "threads", "Lathe, Gop/s", "% of the roof", "oneDNN, Gop/s",
+            "Lathe / oneDNN", "measured")
+
+    def lines(self, measured, today):
+        cases = {}
+        for c in measured:
+            cases.setdefault(c.case, {})[c.engine] = c
+        for case, by_engine in cases.items():
+            roof, dnn = by_engine["bound"], by_engine["onednn"]
+            operations = 2e-6 * math.prod(int(n) for n in case.rsplit(" ", 1)[1].split("x"))
+            yield (roof.row.title, case, str(roof.row.threads), f"{operations / roof.lathe:.1f}",
+                   f"{100 * roof.ratio:.0f}", f"{operations / dnn.theirs:.1f}", f"{dnn.ratio:.2f}", today)
+
+    def order(self, line):
+        return [row.title for row in ROWS if isinstance(row, NarrowRow)].index(line[0]), int(line[2])
+
+    def summary(self, lines):
+        out = []
+        for numbers, threads in sorted({(line[0], line[2]) for line in lines}):
+            of = [line for line in lines if (line[0], line[2]) == (numbers, threads)]
+            out.append(f"- {numbers}, {threads} thread{'s' if threads != '1' else ''}, beside oneDNN: "
+                       f"{summed_up([float(line[6]) for line in of])}")
+        return ["\n".join(out)]
+
+
+class LimitTable:
+    head = ("what", "beside", "threads", "Lathe, ms", "asked for, ms", "asked for / Lathe", "of rounds",
+            "measured")
+
+    def lines(self, measured, today):
+        for c in measured:
+            yield (c.case, TITLES[c.engine], str(c.row.threads), milliseconds(c.lathe), milliseconds(c.theirs),
+                   f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", today)
+
+    def order(self, line):
+        return 0  # as measured
+
+    def summary(self, lines):
+        return []
+
+
 class MemoryTable:
     head = ("network", "beside", "threads", "Lathe prints, bytes", "theirs, bytes", "theirs / Lathe",
             "measured")
@@ -205,17 +248,31 @@ def print_table(head, lines):
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines))
 
 
-def replace(text, name, table, lines, here):
-    """`text` with these lines in its table `name`; `here` says which machine they are of."""
+def find_table(text, name):
+    """(text before its lines, its lines, text after them)"""
     begin = f"<!-- compare: {name} -->\n"
     before, found, rest = text.partition(begin)
     old, end, after = rest.partition(END)
     if not found or not end:
         raise ValueError(f"there is no table between {begin.strip()} and {END}")
+    return before + begin, old, end + after
+
+
+def replace(text, name, table, lines, here):
+    """`text` with these lines in its table `name`; `here` says which machine they are of."""
+    before, old, after = find_table(text, name)
     kept = {line[:KEY]: line for line in parse_table(old)} if here in old else {}
     ordered = sorted((kept | {line[:KEY]: line for line in lines}).values(), key=table.order)
     parts = [here, *table.summary(ordered), print_table(table.head, ordered)]
-    return before + begin + "\n\n".join(parts) + "\n" + end + after
+    return before + "\n\n".join(parts) + "\n" + after
+
+
+def replace_bars(text):
+    """`text` with what its tables say of each bar."""
+    tables = {name: parse_table(find_table(text, name)[1])
+              for name in sorted({table_of(row)[0] for row in ROWS})}
+    before, _, after = find_table(text, "bars")
+    return before + print_table(bars.HEAD, bars.lines(tables)) + "\n" + after
 
 
 def table_of(row):
@@ -224,6 +281,10 @@ def table_of(row):
         return row.subject, {"gemm": GemmTable, "conv": ConvTable, "function": FunctionTable}[row.subject]()
     if isinstance(row, ShareRow):
         return "share", ShareTable()
+    if isinstance(row, NarrowRow):
+        return "narrow", NarrowTable()
+    if isinstance(row, (StartRow, OverheadRow)):
+        return "limit", LimitTable()
     if isinstance(row, MemoryRow):
         return "memory", MemoryTable()
     same = [r for r in ROWS if type(r) is type(row)]
@@ -237,4 +298,4 @@ def write(path, measured):
         return
     name, table = table_of(measured[0].row)
     lines = list(table.lines(measured, datetime.date.today().isoformat()))
-    path.write_text(replace(path.read_text(), name, table, lines, f"On {machine()}."))
+    path.write_text(replace_bars(replace(path.read_text(), name, table, lines, f"On {machine()}.")))

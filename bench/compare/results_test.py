@@ -1,7 +1,9 @@
 """The tables of bench/RESULTS.md are rewritten row by row. Run by ctest."""
 import unittest
 
-from results import Comparison, ConvTable, GemmTable, ShareTable, replace, table_of
+import bars
+from results import (Comparison, ConvTable, GemmTable, NarrowTable, ShareTable, parse_table, replace, replace_bars,
+                     table_of)
 from rows import ROWS
 
 EMPTY = "before\n<!-- compare: t -->\n<!-- end -->\nafter\n"
@@ -57,6 +59,31 @@ class Tables(unittest.TestCase):
         measured = [comparison("avx2-1t", "bound", ratio, case) for case, ratio in (("a", 0.84), ("b", 0.9))]
         text = rewritten(EMPTY, ShareTable(), measured)
         self.assertIn("- AVX2 multiply-adds, 1 thread: least 0.84, short in 1 of 2", text)
+
+    def test_narrow_products_have_a_line_for_roof_and_onednn(self):
+        measured = [comparison("bf16-1t", engine, ratio, "MLP 10x100x1000")
+                    for engine, ratio in (("bound", 0.9), ("onednn", 1.25))]
+        text = rewritten(EMPTY, NarrowTable(), measured)
+        self.assertIn("| bf16 x bf16 > f32 | MLP 10x100x1000 | 1 | 1.0 | 90 | 0.8 | 1.25 | today |", text)
+
+    def test_bars_are_read_off_the_tables(self):
+        names = sorted({table_of(r)[0] for r in ROWS} | {"bars"})
+        text = "\n".join(f"<!-- compare: {name} -->\n<!-- end -->\n" for name in names)
+        for measured in ([comparison("train-mlp", "torch", 4), comparison("train-gpt", "torch", 1.25)],
+                         [comparison("memory-mlp-b1", "ort", 2), comparison("memory-mlp-b1", "measured", 1.02)],
+                         [comparison("peak-1t", "bound", 0.95, "MLP 64x512x784")]):
+            name, table = table_of(measured[0].row)
+            text = replace_bars(replace(text, name, table, list(table.lines(measured, "today")), "On a machine."))
+        lines = {line[:2]: line[2:] for line in parse_table(text[text.index("compare: bars"):]) if line[2:]}
+        self.assertEqual(lines["training steps, 2 threads", "beside PyTorch: mean 2, none below 1.3"],
+                         ("mean 2.24, least 1.25, short in 1 of 2", "no"))
+        self.assertEqual(lines["memory of a run", "ONNX Runtime's arena is no smaller"], ("2.00", "yes"))
+        self.assertEqual(lines["memory of a run", "printed within 1 % of measured"], ("0.98, short in 1 of 1", "no"))
+        self.assertEqual(lines["LSTM, 1 thread", "0.80 of the multiply-adds' peak"], ("nothing yet", ""))
+
+    def test_bars_with_the_same_words_differ(self):
+        said = [(bar.work, bar.asked) for bar in bars.BARS]
+        self.assertEqual(len(said), len(set(said)))
 
     def test_a_missing_table_is_named(self):
         with self.assertRaisesRegex(ValueError, "compare: t"):

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 
 TITLES = {"ort": "ONNX Runtime", "torch": "PyTorch", "openblas": "OpenBLAS", "onednn": "oneDNN",
-          "simd": "Lathe's xsimd backend", "sleef": "SLEEF", "bound": "the bound", "measured": "measured"}
+          "simd": "Lathe's xsimd backend", "sleef": "SLEEF", "bound": "the bound", "measured": "measured", "limit": "what is asked"}
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,53 @@ def conv(name, threads):
 
 @dataclass(frozen=True)
 class ShareRow:
-    """Lathe beside what the machine can do: share.cpp says what `what` is."""
+    """Lathe beside what the machine can do: the program says what `what` is."""
     name: str
     what: str
     threads: int
     least: float  # that the bar asks for
     isa: str = ""
+    program: str = "share"
     engines = ("bound",)
 
     @property
     def bound(self):
-        named = {"lstm": "multiply-adds", "gemm": "multiply-adds", "gemv": "reading", "copy": "copying"}
-        return f"{self.isa.upper()} {named[self.what]}".strip()
+        named = {"gemv": "reading", "copy": "copying"}
+        return f"{self.isa.upper()} {named.get(self.what, 'multiply-adds')}".strip()
+
+
+@dataclass(frozen=True)
+class NarrowRow:
+    """Products of narrow numbers: the machine's own instructions for them, and oneDNN."""
+    name: str
+    what: str
+    title: str
+    threads: int
+    isa: str = ""
+    program: str = "narrow_gemm_bench"
+    engines = ("bound", "onednn")
+
+
+@dataclass(frozen=True)
+class StartRow:
+    """Seconds from the start of a process to the first result of an anchor model, as ../start measures."""
+    name: str
+    title: str
+    source: str
+    threads: int = 2
+    limits = {"empty cache": 0.3, "second process": 0.1, "empty cache, --wait-compile, 1 thread": 1.5}
+    engines = ("limit",)
+
+
+@dataclass(frozen=True)
+class OverheadRow:
+    """What a run of an anchor model takes beyond its kernels."""
+    name: str
+    title: str
+    source: str
+    threads: int
+    limit: float = 2e-3  # ms
+    engines = ("limit",)
 
 
 @dataclass(frozen=True)
@@ -114,13 +149,22 @@ ROWS = (
     conv("conv-1t", 1),
     conv("conv-2t", 2),
     ProgramRow("function-1t", "function", 1, ("sleef",)),
+    *(NarrowRow(f"{name}-{threads}t", what, title, threads)
+      for name, what, title in (("bf16", "bf16", "bf16 x bf16 > f32"), ("int8", "u8s8", "u8 x s8 > i32"))
+      for threads in (1, 2)),
     ShareRow("lstm-1t", "lstm", 1, 0.80),
+    ShareRow("peak-1t", "gemm", 1, 0.90),
+    ShareRow("peak-2t", "gemm", 2, 0.90),
     ShareRow("avx2-1t", "gemm", 1, 0.85, "avx2"),
     ShareRow("avx2-2t", "gemm", 2, 0.85, "avx2"),
     ShareRow("gemv-1t", "gemv", 1, 0.85),
     ShareRow("gemv-2t", "gemv", 2, 0.85),
     ShareRow("copy-1t", "copy", 1, 0.85),
     ShareRow("copy-2t", "copy", 2, 0.85),
+    *(ShareRow(f"attention-{what}-{threads}t", what, threads, 0.65, program="attention_bench")
+      for what in ("forward", "training") for threads in (1, 2)),
+    StartRow("start", "ResNet-50", "anchors/resnet50"),
+    OverheadRow("overhead", "MLP 784-512-512-10, batch 1", "anchors/mlp_b1", 1),
     *(MemoryRow(row.name.replace("onnx", "memory"), row.title, row.source)
       for row in ANCHORS),
 )

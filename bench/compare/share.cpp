@@ -5,7 +5,7 @@
 //
 // measures each case of WHAT for SECONDS and prints one line of JSON:
 //   lstm   beside its multiply-adds in registers
-//   gemm   the same, with the instructions of LATHE_ISA
+//   gemm   products with a literal, the same, with the instructions of LATHE_ISA
 //   gemv   beside reading the weights, which are larger than L3
 //   copy   elementwise functions and rows' normalisations beyond L2, beside memcpy of the same
 //   arrays
@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "backends/compile.h"
+#include "bench/compare/gemm.h"
 #include "bench/compare/measure.h"
 #include "frontend/nn.h"
 #include "frontend/nn/activation.h"
@@ -95,21 +96,12 @@ Graph product(int64_t m, int64_t n, int64_t k) {
   return graph;
 }
 
+// Those of the compared shapes that are large enough for the bound to be the arithmetic.
 void gemm(const Setup& setup) {
-  struct Size {
-    int64_t m, n, k;
-  };
-  for (const auto [m, n, k] : {Size{64, 512, 784},
-                               {32, 512, 128},
-                               {3200, 512, 128},
-                               {128, 768, 768},
-                               {128, 3072, 768},
-                               {128, 768, 3072},
-                               {196, 1024, 256},
-                               {784, 512, 128},
-                               {1024, 1024, 1024}})
-    beside_flops(fmt::format("{}x{}x{}", m, n, k), product(m, n, k),
-                 2.0 * static_cast<double>(m * n * k), setup);
+  for (const auto& [model, m, n, k] : gemm_shapes())
+    if (m >= 32 && n >= 64 && k >= 128)
+      beside_flops(fmt::format("{} {}x{}x{}", model, m, n, k), product(m, n, k),
+                   2.0 * static_cast<double>(m * n * k), setup);
 }
 
 void gemv(const Setup& setup) {
