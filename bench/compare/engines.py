@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from set_up import CACHE
+
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lathe-bench"
-DEBIAN = ("python3-torch", "python3-onnx", "python3-numpy", "libopenblas0-openmp",
-          "libopenblas-openmp-dev", "libdnnl-dev", "libsleef-dev", "nodejs", "npm")
 
 # How far an answer may be from PyTorch's: probabilities, absolutely; losses of the first five steps,
 # relatively (Adam makes steps of equal size from gradients that differ in rounding).
@@ -21,21 +20,6 @@ ANSWER_TOLERANCE, LOSS_TOLERANCE = 1e-5, 1e-4
 
 class Failure(Exception):
     """Something that the user of this tool has to know and mend."""
-
-
-def set_up():
-    """Installs the engines: Debian's packages where they are missing, ONNX Runtime into the cache."""
-    missing = [p for p in DEBIAN
-               if subprocess.run(["dpkg", "-s", p], capture_output=True).returncode != 0]
-    if missing:
-        print("installing Debian's", *missing, flush=True)
-        root = [] if os.geteuid() == 0 else ["sudo"]
-        subprocess.run([*root, "apt-get", "install", "-y", "--no-install-recommends", *missing],
-                       check=True)
-    print(f"installing onnxruntime-node into {CACHE}", flush=True)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["npm", "install", "onnxruntime-node", "--ignore-scripts", "--prefix", CACHE],
-                   check=True)
 
 
 def environment(threads):

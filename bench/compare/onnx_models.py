@@ -10,9 +10,10 @@ import onnx
 from onnx import numpy_helper
 
 import engines
+import set_up
 
 SHARED = engines.HERE.parent.parent.parent / "shared"
-ANCHORS = engines.CACHE / "anchors"
+ANCHORS = set_up.CACHE / "anchors"
 
 # Of |answer - expected| / (1 + |expected|): what two correct engines may differ by.
 TOLERANCE = 1e-3
@@ -50,7 +51,7 @@ class OnnxModels:
     def __init__(self, row, options):
         self.row, self.seconds, self.threads = row, options.seconds, options.threads
         self.lathe = options.build / "bin" / "lathe"
-        self.folder = engines.CACHE / "models" / row.name
+        self.folder = set_up.CACHE / "models" / row.name
 
     def prepare(self):
         where, name = self.row.source.rsplit("/", 1)

@@ -275,6 +275,11 @@ def replace_bars(text):
     return before + print_table(bars.HEAD, bars.lines(tables)) + "\n" + after
 
 
+def bars_of(path):
+    """The table of bars as text."""
+    return find_table(path.read_text(), "bars")[1]
+
+
 def table_of(row):
     """(its name in the file, the table)"""
     if isinstance(row, ProgramRow):
