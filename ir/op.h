@@ -12,6 +12,7 @@
 #include "ir/base/error.h"
 #include "ir/graph.h"
 #include "ir/kernel.h"
+#include "ir/value_range.h"
 
 namespace lathe {
 
@@ -53,6 +54,7 @@ using InferFn = Result<Types> (*)(const InferArgs&);
 using EvalFn = void (*)(Evaluation&);
 using LowerFn = ScalarId (*)(Lowering&, const Node&, int result, const Index& at);
 using VjpFn = void (*)(Vjp&);
+using RangeFn = MaybeRange (*)(const Node&, std::span<const MaybeRange> operands);
 
 // A function of a record, or none. `given` is known at compile time wherever the function lives:
 // with UBSan, g++ 12 does not take the address of another file's function for a constant that is
@@ -84,6 +86,7 @@ struct OpDef {
   Hook<LowerFn> lower = nullptr;  // null where is_step(cls) only
   Hook<VjpFn> vjp = nullptr;
   std::string_view no_gradient = {};  // why there is none, where vjp is null
+  Hook<RangeFn> range = nullptr;      // of the first result; null where nothing is known
 };
 
 namespace detail {

@@ -3,36 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
 
-#include "ir/op.h"
+#include "ir/value_range.h"
 
 namespace lathe {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kExact = 1 << 24;  // integers up to here are what they are in every wide type
-
-// What is known of all elements of a value in the hidden corner: none is NaN, and they lie between.
-struct Range {
-  double low = 0, high = 0;
-  bool is(double v) const { return low == v && high == v; }
-  bool single() const { return low == high; }
-};
-using Known = std::optional<Range>;
-
-Known exactly(double v) { return Range{v, v}; }
-
-// Functions that grow in each operand, so that the ends of the ranges give those of the result.
-Known by_ends(const Known& a, const Known& b, double (*f)(double, double)) {
-  if (!a || !b) return std::nullopt;
-  const Range r{f(a->low, b->low), f(a->high, b->high)};
-  return r.low <= r.high ? Known(r) : std::nullopt;  // not inf - inf
-}
-
-bool is(const Known& k, double v) { return k && k->is(v); }
-
-Known negated(const Known& a) { return a ? Known(Range{-a->high, -a->low}) : std::nullopt; }
 
 // Rows [begin, end) and the columns from `first` on.
 class Corner {
@@ -69,13 +46,13 @@ class Corner {
   }
 
   // An operand as node `id` reads it.
-  Known known(uint32_t id, size_t operand) {
+  MaybeRange known(uint32_t id, size_t operand) {
     const Value v = g_.nodes()[id].operands[operand];
     const auto* c = std::get_if<ConstantAttrs>(&g_.node(v).attrs);
     return c && !is_splat(c->value) ? of_literal(id, operand, v) : known(v);
   }
 
-  Known of_literal(uint32_t id, size_t operand, Value v) {
+  MaybeRange of_literal(uint32_t id, size_t operand, Value v) {
     const EdgeAxes axes = edge_axes(g_, r_, id, operand);
     const int rows = axes[r_.axes.size() - 1], columns = axes.back();
     if (columns < 0) return std::nullopt;
@@ -94,28 +71,25 @@ class Corner {
     return exactly(value);
   }
 
-  Known known(Value v) {
+  MaybeRange known(Value v) {
     const auto found = known_.find(v);
     if (found != known_.end()) return found->second;
     return known_[v] = find(v);
   }
 
-  Known find(Value v) {
+  MaybeRange find(Value v) {
     const Node& n = g_.node(v);
-    const OpClass cls = op_def(n.op).cls;
-    if (const auto* a = std::get_if<IotaAttrs>(&n.attrs); a && n.op == OpId::iota)
-      return of_iota(v, *a);
+    if (n.op == OpId::iota) return of_iota(v, std::get<IotaAttrs>(n.attrs));
     if (const auto* c = std::get_if<ConstantAttrs>(&n.attrs)) {
       const bool number = is_splat(c->value) && !std::isnan(c->value.at(0));
       return number ? exactly(c->value.at(0)) : std::nullopt;
     }
-    if (n.op == OpId::broadcast || n.op == OpId::reshape || n.op == OpId::transpose)
-      return known(v.node, 0);
-    return cls == OpClass::Elementwise ? in_type(of_elements(v.node), n.types[0].dtype)
-                                       : std::nullopt;
+    std::vector<MaybeRange> x;
+    for (size_t i = 0; i < n.operands.size(); ++i) x.push_back(known(v.node, i));
+    return n.op == OpId::eq ? of_equal(n, x[0], x[1]) : range_of(n, x);
   }
 
-  Known of_iota(Value v, const IotaAttrs& a) const {
+  MaybeRange of_iota(Value v, const IotaAttrs& a) const {
     const auto axis = static_cast<int>(a.axis);
     const int64_t extent = a.shape[axis].value();
     const RegionAxis& rows = r_.axes.back();
@@ -123,77 +97,11 @@ class Corner {
     if (r_.columns.at(v) == axis) low = first_ * (extent / r_.columns.extent);
     if (rows.at(v) == axis)
       low = begin_ * (extent / rows.extent), end = end_ * (extent / rows.extent);
-    return in_type(Range{static_cast<double>(low), static_cast<double>(end - 1)}, a.dtype);
-  }
-
-  // Integers that wrap and numbers that are rounded are not known.
-  static Known in_type(const Known& k, DType t) {
-    if (!k || t == DType::boolean || (is_float(t) && k->single() && std::isinf(k->low))) return k;
-    const bool exact = byte_size(t) >= 4 && std::max(-k->low, k->high) <= kExact &&
-                       (is_float(t) || is_signed(t) || k->low >= 0);
-    return exact || (is_float(t) && k->is(0)) ? k : std::nullopt;
-  }
-
-  Known of_elements(uint32_t id) {
-    const Node& n = g_.nodes()[id];
-    std::vector<Known> x;
-    for (size_t i = 0; i < n.operands.size(); ++i) x.push_back(known(id, i));
-    switch (n.operands.size()) {
-      case 1: return of_one(n, x[0]);
-      case 2: return of_two(n, x[0], x[1]);
-      case 3: return of_select(x[0], x[1], x[2]);
-    }
-    return std::nullopt;
-  }
-
-  static Known of_select(const Known& condition, const Known& a, const Known& b) {
-    if (condition && condition->single()) return condition->is(0) ? b : a;
-    return a && b ? Known(Range{std::min(a->low, b->low), std::max(a->high, b->high)})
-                  : std::nullopt;
-  }
-
-  static Known of_one(const Node& n, const Known& x) {
-    if (n.op == OpId::cast) return x;
-    if (n.op == OpId::neg) return negated(x);
-    if (n.op == OpId::logical_not && x) return Range{1 - x->high, 1 - x->low};
-    if (n.op == OpId::exp && is(x, -kInfinity)) return exactly(0);
-    return std::nullopt;
-  }
-
-  Known of_two(const Node& n, const Known& a, const Known& b) {
-    if (n.op == OpId::le) return less(a, b, [](double x, double y) { return x <= y; });
-    if (n.op == OpId::lt) return less(a, b, [](double x, double y) { return x < y; });
-    if (n.op == OpId::eq) return equal(n, a, b);
-    if (n.op == OpId::bit_and || n.op == OpId::min)
-      return n.types[0].dtype == DType::boolean || n.op == OpId::min
-                 ? by_ends(a, b, [](double x, double y) { return std::min(x, y); })
-                 : std::nullopt;
-    if (n.op == OpId::bit_or || n.op == OpId::max)
-      return n.types[0].dtype == DType::boolean || n.op == OpId::max
-                 ? by_ends(a, b, [](double x, double y) { return std::max(x, y); })
-                 : std::nullopt;
-    if (n.op == OpId::add) return sum(a, b);
-    if (n.op == OpId::sub) return sum(a, negated(b));
-    if (n.op == OpId::mul) {
-      if (is(a, 0) || is(b, 0)) return exactly(0);
-      const Known out = scaled(a, b);
-      return out ? out : scaled(b, a);
-    }
-    if (n.op == OpId::div && is_float(n.types[0].dtype)) {
-      if (is(a, 0)) return exactly(0);
-      return is(a, -kInfinity) ? scaled(b, a) : std::nullopt;
-    }
-    return std::nullopt;
-  }
-
-  template <class Compare>
-  static Known less(const Known& a, const Known& b, Compare compare) {
-    if (!a || !b) return std::nullopt;
-    return Range{compare(a->high, b->low) ? 1.0 : 0.0, compare(a->low, b->high) ? 1.0 : 0.0};
+    return in_type(ValueRange{static_cast<double>(low), static_cast<double>(end - 1)}, a.dtype);
   }
 
   // -inf equals the maximum of its row only where all of the row is hidden, which is NaN then.
-  Known equal(const Node& n, const Known& a, const Known& b) const {
+  MaybeRange of_equal(const Node& n, const MaybeRange& a, const MaybeRange& b) const {
     const auto tops = [&](Value top, Value x) {
       while (g_.node(top).op == OpId::broadcast || g_.node(top).op == OpId::reshape)
         top = g_.node(top).operands[0];
@@ -205,24 +113,11 @@ class Corner {
                : std::nullopt;
   }
 
-  static Known sum(const Known& a, const Known& b) {
-    for (const double v : {-kInfinity, kInfinity})
-      if (is(a, v) || is(b, v)) return is(a, -v) || is(b, -v) ? std::nullopt : exactly(v);
-    return by_ends(a, b, [](double x, double y) { return x + y; });
-  }
-
-  // `x` times a number, or what is infinite by one: not negative.
-  static Known scaled(const Known& number, const Known& x) {
-    if (!number || !x || !number->single() || number->low <= 0 || std::isinf(number->low))
-      return std::nullopt;
-    return by_ends(x, number, [](double y, double f) { return y * f; });
-  }
-
   const Graph& g_;
   const RowRegion& r_;
   int64_t begin_, end_, first_;
   LiteralTails& tails_;
-  std::map<Value, Known> known_;
+  std::map<Value, MaybeRange> known_;
 };
 
 }  // namespace

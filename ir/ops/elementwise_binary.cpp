@@ -86,14 +86,16 @@ LATHE_OP(add, {.name = "add",
                .infer = infer_same<Takes::Number>,
                .eval = eval_binary<Takes::Number, [](auto a, auto b) { return scalar::add(a, b); }>,
                .lower = lower_binary<Scalar::Add>,
-               .vjp = [](Vjp& v) { v.give(0, v.g()), v.give(1, v.g()); }});
+               .vjp = [](Vjp& v) { v.give(0, v.g()), v.give(1, v.g()); },
+               .range = ranges::of_add});
 
 LATHE_OP(sub, {.name = "sub",
                .arity = 2,
                .infer = infer_same<Takes::Number>,
                .eval = eval_binary<Takes::Number, [](auto a, auto b) { return scalar::sub(a, b); }>,
                .lower = lower_binary<Scalar::Sub>,
-               .vjp = [](Vjp& v) { v.give(0, v.g()), v.give(1, neg(v.g())); }});
+               .vjp = [](Vjp& v) { v.give(0, v.g()), v.give(1, neg(v.g())); },
+               .range = ranges::of_sub});
 
 LATHE_OP(mul, {.name = "mul",
                .arity = 2,
@@ -101,14 +103,16 @@ LATHE_OP(mul, {.name = "mul",
                .infer = infer_same<Takes::Number>,
                .eval = eval_binary<Takes::Number, [](auto a, auto b) { return scalar::mul(a, b); }>,
                .lower = lower_binary<Scalar::Mul>,
-               .vjp = [](Vjp& v) { v.give(0, v.g() * v.in(1)), v.give(1, v.g() * v.in(0)); }});
+               .vjp = [](Vjp& v) { v.give(0, v.g() * v.in(1)), v.give(1, v.g() * v.in(0)); },
+               .range = ranges::of_mul});
 
 LATHE_OP(div, {.name = "div",
                .arity = 2,
                .infer = infer_same<Takes::Number>,
                .eval = eval_binary<Takes::Number, [](auto a, auto b) { return scalar::div(a, b); }>,
                .lower = lower_binary<Scalar::Div>,
-               .vjp = vjp_div});
+               .vjp = vjp_div,
+               .range = ranges::of_div});
 
 LATHE_OP(rem, {.name = "rem",
                .arity = 2,
@@ -129,14 +133,16 @@ LATHE_OP(max, {.name = "max",
                .infer = infer_same<Takes::Number>,
                .eval = eval_binary<Takes::Number, [](auto a, auto b) { return scalar::max(a, b); }>,
                .lower = lower_binary<Scalar::Max>,
-               .vjp = [](Vjp& v) { give_where(v, ge(v.in(0), v.in(1))); }});
+               .vjp = [](Vjp& v) { give_where(v, ge(v.in(0), v.in(1))); },
+               .range = ranges::of_max});
 
 LATHE_OP(min, {.name = "min",
                .arity = 2,
                .infer = infer_same<Takes::Number>,
                .eval = eval_binary<Takes::Number, [](auto a, auto b) { return scalar::min(a, b); }>,
                .lower = lower_binary<Scalar::Min>,
-               .vjp = [](Vjp& v) { give_where(v, le(v.in(0), v.in(1))); }});
+               .vjp = [](Vjp& v) { give_where(v, le(v.in(0), v.in(1))); },
+               .range = ranges::of_min});
 
 LATHE_OP(bit_and,
          {.name = "bit_and",
@@ -145,7 +151,8 @@ LATHE_OP(bit_and,
           .infer = infer_same<Takes::Logical>,
           .eval = eval_binary<Takes::Logical, [](auto a, auto b) { return scalar::bit_and(a, b); }>,
           .lower = lower_binary<Scalar::And>,
-          .no_gradient = kIntegersOnly});
+          .no_gradient = kIntegersOnly,
+          .range = ranges::of_and});
 
 LATHE_OP(bit_or,
          {.name = "bit_or",
@@ -154,7 +161,8 @@ LATHE_OP(bit_or,
           .infer = infer_same<Takes::Logical>,
           .eval = eval_binary<Takes::Logical, [](auto a, auto b) { return scalar::bit_or(a, b); }>,
           .lower = lower_binary<Scalar::Or>,
-          .no_gradient = kIntegersOnly});
+          .no_gradient = kIntegersOnly,
+          .range = ranges::of_or});
 
 LATHE_OP(bit_xor,
          {.name = "bit_xor",
@@ -202,20 +210,23 @@ LATHE_OP(lt, {.name = "lt",
               .infer = infer_compare<Takes::Number>,
               .eval = eval_binary<Takes::Number, [](auto a, auto b) { return a < b; }>,
               .lower = lower_binary<Scalar::Lt>,
-              .no_gradient = kStep});
+              .no_gradient = kStep,
+              .range = ranges::of_lt});
 
 LATHE_OP(le, {.name = "le",
               .arity = 2,
               .infer = infer_compare<Takes::Number>,
               .eval = eval_binary<Takes::Number, [](auto a, auto b) { return a <= b; }>,
               .lower = lower_binary<Scalar::Le>,
-              .no_gradient = kStep});
+              .no_gradient = kStep,
+              .range = ranges::of_le});
 
 LATHE_OP(select, {.name = "select",
                   .arity = 3,
                   .infer = infer_select,
                   .eval = eval_select,
                   .lower = lower_select,
-                  .vjp = vjp_select});
+                  .vjp = vjp_select,
+                  .range = ranges::of_select});
 
 }  // namespace lathe

@@ -89,7 +89,8 @@ LATHE_OP(neg, {.name = "neg",
                .infer = infer_same<Takes::Number>,
                .eval = eval_unary<Takes::Number, [](auto x) { return scalar::neg(x); }>,
                .lower = lower_unary<Scalar::Neg>,
-               .vjp = [](Vjp& v) { v.give(0, neg(v.g())); }});
+               .vjp = [](Vjp& v) { v.give(0, neg(v.g())); },
+               .range = ranges::of_neg});
 
 LATHE_OP(abs, {.name = "abs",
                .infer = infer_same<Takes::Number>,
@@ -138,7 +139,8 @@ LATHE_OP(exp, {.name = "exp",
                .infer = infer_same<Takes::Float>,
                .eval = eval_unary<Takes::Float, [](double x) { return std::exp(x); }>,
                .lower = lower_unary<Scalar::Exp>,
-               .vjp = [](Vjp& v) { v.give(0, v.g() * v.out()); }});
+               .vjp = [](Vjp& v) { v.give(0, v.g() * v.out()); },
+               .range = ranges::of_exp});
 
 LATHE_OP(log, {.name = "log",
                .infer = infer_same<Takes::Float>,
@@ -262,14 +264,16 @@ LATHE_OP(logical_not, {.name = "logical_not",
                        .infer = infer_same<Takes::Bool>,
                        .eval = eval_unary<Takes::Bool, [](bool x) { return !x; }>,
                        .lower = lower_unary<Scalar::Not>,
-                       .no_gradient = "booleans have no gradient"});
+                       .no_gradient = "booleans have no gradient",
+                       .range = ranges::of_not});
 
 LATHE_OP(cast, {.name = "cast",
                 .attrs = attrs_index<DTypeAttrs>,
                 .infer = infer_cast,
                 .eval = eval_cast,
                 .lower = lower_cast,
-                .vjp = vjp_cast});
+                .vjp = vjp_cast,
+                .range = ranges::of_operand});
 
 LATHE_OP(bitcast, {.name = "bitcast",
                    .attrs = attrs_index<DTypeAttrs>,

@@ -209,7 +209,8 @@ LATHE_OP(reshape, {.name = "reshape",
                    .infer = infer_reshape,
                    .eval = eval_reshape,
                    .lower = lower_reshape,
-                   .vjp = [](Vjp& v) { v.give(0, reshape(v.g(), v.in(0).shape())); }});
+                   .vjp = [](Vjp& v) { v.give(0, reshape(v.g(), v.in(0).shape())); },
+                   .range = ranges::of_operand});
 
 LATHE_OP(transpose, {.name = "transpose",
                      .cls = OpClass::View,
@@ -217,7 +218,8 @@ LATHE_OP(transpose, {.name = "transpose",
                      .infer = infer_transpose,
                      .eval = eval_transpose,
                      .lower = lower_transpose,
-                     .vjp = vjp_transpose});
+                     .vjp = vjp_transpose,
+                     .range = ranges::of_operand});
 
 LATHE_OP(broadcast, {.name = "broadcast",
                      .cls = OpClass::View,
@@ -225,7 +227,8 @@ LATHE_OP(broadcast, {.name = "broadcast",
                      .infer = infer_broadcast,
                      .eval = eval_broadcast,
                      .lower = lower_broadcast,
-                     .vjp = vjp_broadcast});
+                     .vjp = vjp_broadcast,
+                     .range = ranges::of_operand});
 
 LATHE_OP(slice, {.name = "slice",
                  .cls = OpClass::View,
