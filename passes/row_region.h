@@ -16,7 +16,7 @@ struct RowLimits {
   int64_t bytes = int64_t{4} << 20;  // of a product that is worth a loop
   int64_t block_bytes = 256 << 10;   // of a block of its rows, which the passes over it find in L2
   int64_t least_rows = 32;           // of a block, so that what it shares is read seldom enough
-  int64_t band_rows = 256, most_bands = 8;  // of rows that leave out the same hidden columns
+  int64_t band_rows = 64, most_bands = 16;  // of rows that leave out the same hidden columns
 };
 
 // An axis that a region is cut along, and where it lies in each value inside: the parts of that
