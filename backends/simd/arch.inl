@@ -19,6 +19,7 @@ using simd::GemmTile;
 using simd::kMaxGemmRows;
 using simd::Table;
 using simd::TapsFn;
+using simd::TapTile;
 using simd::TileFn;
 
 namespace {
@@ -51,7 +52,7 @@ constexpr Table kTable{
     .gemm_f32 = gemm_table<float>(),
     .gemm_i32 = gemm_table<int32_t>(),
     .gemm_row = gemm_row,
-    .taps = taps,
+    .taps = find_taps,
 };
 }  // namespace
 

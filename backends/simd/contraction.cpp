@@ -212,11 +212,13 @@ class Multiply {
       for (int64_t t = 0; t < tiles.count(); ++t) {
         const int64_t first = tiles.begin(t), rows = tiles.begin(t + 1) - first;
         Sum* to = copy_ + first * x_.k + k * rows;
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t row = first + r;
-          const bool there = row >= begin && row < end && (all_intervals_ || has(m + row, run, i));
-          to[r] = there ? widened(from[row * x.along], x) : fill;
-        }
+        const int64_t low = std::clamp<int64_t>(begin - first, 0, rows);
+        const int64_t high = std::clamp<int64_t>(end - first, low, rows);
+        std::fill(to, to + low, fill);
+        for (int64_t r = low; r < high; ++r) to[r] = widened(from[(first + r) * x.along], x);
+        std::fill(to + high, to + rows, fill);
+        for (int64_t r = low; !all_intervals_ && r < high; ++r)
+          if (!has(m + first + r, run, i)) to[r] = fill;
       }
     }
   }

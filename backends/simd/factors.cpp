@@ -10,33 +10,38 @@ bool affine(const Kernel& k, const IndexExpr& e) {
                              [&](const IndexTerm& t) { return t.symbol < k.derived_symbol(0); });
 }
 
-// Why `id` cannot be a factor, or nothing.
+}  // namespace
+
 const char* refuse_factor(const Kernel& k, ScalarId id, DType type) {
   const Instr& in = k.body[static_cast<size_t>(id)];
   if (in.op != Scalar::Load || compute_type(in.type) != DType::f32 ||
       k.operands[static_cast<size_t>(in.access.operand)].dtype != type)
-    return "a factor is not a load of that type";
-  if (!in.access.indirect.empty()) return "a factor's load depends on data";
-  if (!affine(k, in.access.offset)) return "a factor's offset is not affine in the ivs";
+    return "not a load of that type";
+  if (!in.access.indirect.empty()) return "a load depends on data";
+  if (!affine(k, in.access.offset)) return "an offset is not affine in the ivs";
   for (const int32_t g : in.guards)
     if (!affine(k, k.guards[static_cast<size_t>(g)].index))
       return "a guard is not affine in the ivs";
   return nullptr;
 }
 
-}  // namespace
-
-const char* refuse_product(const Kernel& k, DType factors) {
+const char* refuse_reduction(const Kernel& k) {
   if (k.core != Core::Reduce || k.order != Order::Sequential) return "not a sequential reduction";
-  if (k.reductions.size() != 1 || !is_fma(k.reductions[0].combine)) return "not one fma";
+  if (k.reductions.size() != 1) return "several reductions";
   if (k.reductions[0].type != DType::f32) return "the sum is not f32";
   if (k.red.empty() || k.steps() == 0 || k.points() == 0) return "empty";
-  for (ScalarId id : {k.reductions[0].a, k.reductions[0].b})
-    if (const char* reason = refuse_factor(k, id, factors)) return reason;
   for (size_t i = static_cast<size_t>(k.pre); i < k.body.size(); ++i)
     for (ScalarId a : k.body[i].args)
       if (a >= 0 && a < k.pre && k.body[static_cast<size_t>(a)].op != Scalar::Const)
         return "the reduction's values are used after it";
+  return nullptr;
+}
+
+const char* refuse_product(const Kernel& k, DType factors) {
+  if (const char* reason = refuse_reduction(k)) return reason;
+  if (!is_fma(k.reductions[0].combine)) return "not an fma";
+  for (ScalarId id : {k.reductions[0].a, k.reductions[0].b})
+    if (const char* reason = refuse_factor(k, id, factors)) return reason;
   return nullptr;
 }
 

@@ -5,6 +5,12 @@
 
 namespace lathe::simd {
 
+// Why the kernel is not one sequential reduction in f32 whose operands are not used after it, or
+// null.
+const char* refuse_reduction(const Kernel& k);
+// Why a value is not a load from an operand of this type, affine in the ivs, or null. It may be
+// guarded.
+const char* refuse_factor(const Kernel& k, ScalarId id, DType type);
 // Why the kernel is not one sequential sum, in f32, of products of two loads from operands of this
 // type, affine in the ivs, or null. The loads may be guarded.
 const char* refuse_product(const Kernel& k, DType factors);

@@ -88,29 +88,46 @@ void gemm_row(const GemmTile<float>& tile, int64_t columns) {
   }
 }
 
-// Columns [j, j + Vectors * kVector) of `taps`: sums in registers, four vectors to hide the
+// Columns [j, j + Vectors * kVector) of `taps`: accumulators in registers, four vectors to hide the
 // latency.
-template <int Vectors>
-LATHE_INLINE void tap_columns(const float* const* a, const float* const* b, int64_t taps,
-                              float* acc, int64_t j) {
+template <class V, int Vectors>
+LATHE_INLINE void tap_columns(const TapTile& t, int64_t j) {
   using B = Batch<float>;
-  B sum[Vectors];
-  for (int v = 0; v < Vectors; ++v) sum[v] = B(0.0f);
-  for (int64_t t = 0; t < taps; ++t)
-    for (int v = 0; v < Vectors; ++v)
-      sum[v] = FmaV::of(B::load_unaligned(a[t] + j + v * kVector),
-                        B::load_unaligned(b[t] + j + v * kVector), sum[v]);
-  for (int v = 0; v < Vectors; ++v) sum[v].store_unaligned(acc + j + v * kVector);
+  B acc[Vectors];
+  for (int v = 0; v < Vectors; ++v) acc[v] = B(t.identity);
+  for (int64_t tap = 0; tap < t.taps; ++tap)
+    for (int v = 0; v < Vectors; ++v) {
+      const B a = B::load_unaligned(t.a[tap] + j + v * kVector);
+      if constexpr (__is_same(V, FmaV))
+        acc[v] = V::of(a, B::load_unaligned(t.b[tap] + j + v * kVector), acc[v]);
+      else acc[v] = V::of(acc[v], a, a);
+    }
+  for (int v = 0; v < Vectors; ++v) acc[v].store_unaligned(t.acc + j + v * kVector);
 }
 
-void taps(const float* const* a, const float* const* b, int64_t taps, float* acc, int64_t n) {
+// The last columns are computed again in part, by a whole vector, rather than one by one.
+template <class F, class V>
+void taps(const TapTile& t, int64_t n) {
   int64_t j = 0;
-  for (; j + 4 * kVector <= n; j += 4 * kVector) tap_columns<4>(a, b, taps, acc, j);
-  if (j + 2 * kVector <= n) tap_columns<2>(a, b, taps, acc, j), j += 2 * kVector;
-  if (j + kVector <= n) tap_columns<1>(a, b, taps, acc, j), j += kVector;
+  for (; j + 4 * kVector <= n; j += 4 * kVector) tap_columns<V, 4>(t, j);
+  if (j + 2 * kVector <= n) tap_columns<V, 2>(t, j), j += 2 * kVector;
+  if (j + kVector <= n) tap_columns<V, 1>(t, j), j += kVector;
+  if (j < n && n >= kVector) return tap_columns<V, 1>(t, n - kVector);
   for (; j < n; ++j) {
-    float sum = 0;
-    for (int64_t t = 0; t < taps; ++t) sum = FmaOf::of(a[t][j], b[t][j], sum);
-    acc[j] = sum;
+    float acc = t.identity;
+    for (int64_t tap = 0; tap < t.taps; ++tap)
+      acc = combine_one<F>(acc, t.a[tap][j], __is_same(F, FmaOf) ? t.b[tap][j] : 0.0f);
+    t.acc[j] = acc;
+  }
+}
+
+TapsFn find_taps(Combine combine) {
+  switch (combine) {
+    case Combine::Add: return taps<AddOf, AddV>;
+    case Combine::Max: return taps<MaxOf, MaxV>;
+    case Combine::Min: return taps<MinOf, MinV>;
+    case Combine::Mul: return taps<MulOf, MulV>;
+    case Combine::Fma: return taps<FmaOf, FmaV>;
+    default: return nullptr;
   }
 }

@@ -33,9 +33,16 @@ struct GemmTile {
 template <class T>
 using GemmFn = void (*)(const GemmTile<T>& t);
 
-// acc[0..n) = the sum over taps, in order, of a[tap][0..n) * b[tap][0..n).
-using TapsFn = void (*)(const float* const* a, const float* const* b, int64_t taps, float* acc,
-                        int64_t n);
+// acc[0..n) = what folding a[tap][0..n), or for Fma a[tap][0..n) * b[tap][0..n), over the taps in
+// order makes of `identity`.
+struct TapTile {
+  const float* const* a;
+  const float* const* b;
+  int64_t taps;
+  float identity;
+  float* acc;
+};
+using TapsFn = void (*)(const TapTile& t, int64_t n);
 
 inline constexpr int kMaxGemmRows = 8;
 
@@ -61,7 +68,7 @@ struct Table {
   GemmTable<float> gemm_f32;
   GemmTable<int32_t> gemm_i32;
   void (*gemm_row)(const GemmTile<float>& t, int64_t columns);  // one row, any number of columns
-  TapsFn taps;
+  TapsFn (*taps)(Combine combine);  // null for those that are not of f32
 };
 
 const Table& table_sse42();

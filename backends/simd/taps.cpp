@@ -1,22 +1,30 @@
 #include "backends/simd/taps.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
 
 #include "backends/simd/factors.h"
 #include "backends/simd/vm.h"
+#include "ir/scalar_eval.h"
 
 namespace lathe::simd {
 namespace {
 
 constexpr int64_t kMostTaps = 512;
 
-// The iv along which both factors and the result lie in memory.
-int choose_columns(const Kernel& k, ScalarId a, ScalarId b) {
+// What is folded: loads, a alone where b is not given, and what stands for a where a guard fails.
+struct Folded {
+  ScalarId a = -1, b = -1;
+  float fill = 0;
+};
+
+// The iv along which the loads and the result lie in memory.
+int choose_columns(const Kernel& k, const Folded& f) {
+  const auto along = [&](ScalarId id, int i) {
+    return id < 0 || (factor_offset(k, id).coefficient(i) == 1 && !decides(k, id, i));
+  };
   for (int i = 0; i < static_cast<int>(k.par.size()); ++i)
-    if (factor_offset(k, a).coefficient(i) == 1 && factor_offset(k, b).coefficient(i) == 1 &&
-        !decides(k, a, i) && !decides(k, b, i) && k.par[static_cast<size_t>(i)] > 1)
-      return i;
+    if (along(f.a, i) && along(f.b, i) && k.par[static_cast<size_t>(i)] > 1) return i;
   return -1;
 }
 
@@ -28,18 +36,51 @@ std::vector<int64_t> tap_offsets(const Kernel& k, const IndexExpr& e) {
   return out;
 }
 
+Taps::Operand operand(const Kernel& k, ScalarId id) {
+  const IndexExpr& offset = factor_offset(k, id);
+  return {k.body[static_cast<size_t>(id)].access.operand, offset, tap_offsets(k, offset)};
+}
+
+Result<Folded> find_product(const Kernel& k) {
+  if (const char* reason = refuse_product(k, DType::f32)) return failure("{}", reason);
+  if (k.reductions[0].combine != Combine::Fma) return failure("subnormals are flushed");
+  Folded f{k.reductions[0].a, k.reductions[0].b, 0};
+  if (guarded(k, f.b)) std::swap(f.a, f.b);
+  if (guarded(k, f.b)) return failure("both factors are guarded");
+  return f;
+}
+
+// A load, or the choice between it and a constant by the load's own guards.
+Result<Folded> find_folded(const Kernel& k) {
+  if (k.reductions.size() != 1 || is_fma(k.reductions[0].combine)) return find_product(k);
+  if (const char* reason = refuse_reduction(k)) return failure("{}", reason);
+  const auto instr = [&](ScalarId id) -> const Instr& { return k.body[static_cast<size_t>(id)]; };
+  Folded f{k.reductions[0].a, -1, 0};
+  const Instr& in = instr(f.a);
+  if (in.op == Scalar::Select) {
+    const Instr &test = instr(in.args[0]), &other = instr(in.args[2]);
+    f.a = in.args[1];
+    if (test.op != Scalar::GuardTest || other.op != Scalar::Const ||
+        test.guards != instr(f.a).guards)
+      return failure("a choice that the load's guards do not make");
+    f.fill = static_cast<float>(other.number);
+  }
+  if (const char* reason = refuse_factor(k, f.a, DType::f32)) return failure("{}", reason);
+  return f;
+}
+
 class TapsRun {
  public:
   TapsRun(const Taps& x, void* const* args)
-      : x_(x), run_(x.plan, args), args_(args), taps_(std::ssize(x.a_offsets)) {
+      : x_(x), run_(x.plan, args), args_(args), taps_(std::ssize(x.a.taps)) {
     const auto pointers = taps_ * static_cast<int64_t>(2 * sizeof(float*));
     std::byte* memory =
         scratch(ScratchUse::Panels, pointers + 2 * x.plan.tile * int64_t{sizeof(float)} + 128);
     a_ = reinterpret_cast<const float**>(memory);
     b_ = a_ + taps_;
     sums_ = reinterpret_cast<float*>(memory + (pointers + 63) / 64 * 64);
-    zeros_ = sums_ + x.plan.tile;
-    std::memset(zeros_, 0, static_cast<size_t>(x.plan.tile) * sizeof(float));
+    fill_ = sums_ + x.plan.tile;
+    std::fill_n(fill_, x.plan.tile, x.fill);
     run_.start();
   }
 
@@ -68,7 +109,7 @@ class TapsRun {
     if (x_.m < 0) {
       run_.row();
       point_at();
-      x_.table->taps(a_, b_, taps_, sums_, count);
+      fold(sums_, count);
       return run_.finish_tile(start, count, sums_);
     }
     const int64_t group = std::max<int64_t>(x_.plan.tile / count, 1);
@@ -78,27 +119,28 @@ class TapsRun {
       for (int64_t r = 0; r < rows; ++r) {
         run_.symbols()[x_.m] = m + r;
         point_at();
-        x_.table->taps(a_, b_, taps_, sums_ + r * count, count);
+        fold(sums_ + r * count, count);
       }
       run_.finish_rows(x_.m, m, rows, start, count, sums_);
     }
   }
 
+  void fold(float* acc, int64_t n) const { x_.fold({a_, b_, taps_, x_.identity, acc}, n); }
+
   void point_at() {
     const Kernel& k = x_.plan.k;
-    const auto origin = [&](int32_t operand, const IndexExpr& e) {
-      return static_cast<const float*>(args_[operand]) + index_at(k, e, run_.symbols());
+    const auto point = [&](const Taps::Operand& from, const float** taps) {
+      const float* at =
+          static_cast<const float*>(args_[from.index]) + index_at(k, from.offset, run_.symbols());
+      for (const int64_t tap : from.taps) *taps++ = at + tap;
     };
-    const float *a = origin(x_.a_operand, x_.a), *b = origin(x_.b_operand, x_.b);
-    for (int64_t t = 0; t < taps_; ++t) {
-      a_[t] = a + x_.a_offsets[static_cast<size_t>(t)];
-      b_[t] = b + x_.b_offsets[static_cast<size_t>(t)];
-    }
+    point(x_.a, a_);
+    if (x_.b.index >= 0) point(x_.b, b_);
     for (const Taps::TapGuard& g : x_.guards) {
       const int64_t at = index_at(k, g.guard.index, run_.symbols());
       if (g.guard.multiple_of == 1 && at + g.least >= 0 && at + g.most < g.guard.limit) continue;
       for (int64_t t = 0; t < taps_; ++t)
-        if (!holds(g.guard, at + g.taps[static_cast<size_t>(t)])) a_[t] = zeros_;
+        if (!holds(g.guard, at + g.taps[static_cast<size_t>(t)])) a_[t] = fill_;
     }
   }
 
@@ -107,29 +149,28 @@ class TapsRun {
   void* const* args_;
   int64_t taps_;
   const float **a_ = nullptr, **b_ = nullptr;
-  float *sums_ = nullptr, *zeros_ = nullptr;
+  float *sums_ = nullptr, *fill_ = nullptr;
 };
 
 }  // namespace
 
 Result<std::shared_ptr<const Taps>> plan_taps(const Canonical& c, const Table& table) {
   const Kernel& k = c.kernel;
-  if (const char* reason = refuse_product(k, DType::f32)) return failure("{}", reason);
-  if (k.reductions[0].combine != Combine::Fma) return failure("subnormals are flushed");
+  const Result<Folded> f = find_folded(k);
+  if (!f) return failure("{}", f.error());
+  const Reduction& r = k.reductions[0];
   if (k.steps() > kMostTaps) return failure("more than {} taps", kMostTaps);
-  ScalarId a = k.reductions[0].a, b = k.reductions[0].b;
-  if (guarded(k, b)) std::swap(a, b);
-  if (guarded(k, b)) return failure("both factors are guarded");
-  const int n = choose_columns(k, a, b);
-  if (n < 0) return failure("no iv along which both factors are contiguous");
+  const int n = choose_columns(k, *f);
+  if (n < 0) return failure("no iv along which what is folded is contiguous");
   auto x = std::make_shared<Taps>();
-  x->table = &table;
-  x->a = factor_offset(k, a), x->b = factor_offset(k, b);
-  x->a_operand = k.body[static_cast<size_t>(a)].access.operand;
-  x->b_operand = k.body[static_cast<size_t>(b)].access.operand;
-  x->a_offsets = tap_offsets(k, x->a);
-  x->b_offsets = tap_offsets(k, x->b);
-  for (const GuardId g : k.body[static_cast<size_t>(a)].guards) {
+  x->fold = table.taps(r.combine);
+  if (x->fold == nullptr) return failure("not folded in f32");
+  x->identity =
+      std::bit_cast<float>(static_cast<uint32_t>(scalar::combine_identity(r.combine, DType::f32)));
+  x->fill = f->fill;
+  x->a = operand(k, f->a);
+  if (f->b >= 0) x->b = operand(k, f->b);
+  for (const GuardId g : k.body[static_cast<size_t>(f->a)].guards) {
     const Guard& guard = k.guards[static_cast<size_t>(g)];
     std::vector<int64_t> taps = tap_offsets(k, guard.index);
     const auto [least, most] = std::ranges::minmax(taps);

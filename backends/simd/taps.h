@@ -1,6 +1,6 @@
-// Sums of products in which both factors advance with the vector iv: depthwise convolutions. All
-// taps of a point of the other ivs are folded in registers, instead of one tile after the other
-// through memory.
+// Reductions whose operands advance with the vector iv: sums of products of two (depthwise
+// convolutions), and folds of one (pooling). All taps of a point of the other ivs are folded in
+// registers, instead of one tile after the other through memory.
 #pragma once
 
 #include <memory>
@@ -11,17 +11,22 @@ namespace lathe::simd {
 
 struct Taps {
   Plan plan;  // what follows the reduction
-  const Table* table = nullptr;
-  int m = -1;  // the last parallel iv but the vector one: rows that are finished together
-  IndexExpr a, b;
-  int32_t a_operand = 0, b_operand = 0;
-  std::vector<int64_t> a_offsets, b_offsets;  // of each tap
+  TapsFn fold = nullptr;
+  float identity = 0;
+  float fill = 0;  // of a's elements where a guard does not hold; they are not read
+  int m = -1;      // the last parallel iv but the vector one: rows that are finished together
+  struct Operand {
+    int32_t index = -1;  // none
+    IndexExpr offset;
+    std::vector<int64_t> taps;  // what each adds to the offset
+  };
+  Operand a, b;
   struct TapGuard {
     Guard guard;
     std::vector<int64_t> taps;  // what each adds to the index
     int64_t least = 0, most = 0;
   };
-  std::vector<TapGuard> guards;  // where one does not hold, a's elements are zero and not read
+  std::vector<TapGuard> guards;
 };
 
 // Refuses kernels of another form, with the reason.

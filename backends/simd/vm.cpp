@@ -224,8 +224,9 @@ void Run::load_joined(const TileStep& s, const Rows& rows) {
     std::byte* to = own + r * bytes;
     if (regs_[s.out] != to) std::memcpy(to, regs_[s.out], static_cast<size_t>(bytes));
   }
-  for (int64_t r = 1; same && r < rows.count; ++r)
-    std::memcpy(own + r * bytes, own, static_cast<size_t>(bytes));
+  for (int64_t done = 1; same && done < rows.count; done *= 2)
+    std::memcpy(own + done * bytes, own,
+                static_cast<size_t>(std::min(done, rows.count - done) * bytes));
   symbols_[rows.m] = rows.first;
   regs_[s.out] = own;
 }
