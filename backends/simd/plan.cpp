@@ -61,17 +61,24 @@ class Planner {
 
   const Kernel& k() const { return p_.k; }
 
+  // Moves by the ivs alone: registers hold what several rows need, one after the other.
+  static bool affine(const TileIndex& x) { return x.tiles.empty() && x.scalars.empty(); }
+  bool joins(const TileStep& s) const {
+    if (!s.varying) return false;
+    if (s.kind != TileStep::Kind::Load)
+      return s.kind == TileStep::Kind::Compute || s.kind == TileStep::Kind::Splat;
+    const TileAccess& a = p_.accesses[static_cast<size_t>(s.item)];
+    return affine(a.offset) && std::ranges::all_of(a.guards, [&](int32_t g) {
+             return affine(p_.guards[static_cast<size_t>(g)].index);
+           });
+  }
   bool joins_rows() const {
     if (!p_.list(Level::Row).empty()) return false;
     for (const Level l : {Level::Tile, Level::Post})
-      for (const TileStep& s : p_.list(l)) {
-        const bool simple = s.kind == TileStep::Kind::Compute || s.kind == TileStep::Kind::Splat ||
-                            s.kind == TileStep::Kind::Load;
-        if (!simple || !s.varying) return false;
-      }
+      for (const TileStep& s : p_.list(l))
+        if (!joins(s)) return false;
     return std::ranges::all_of(p_.stores, [](const TileStore& s) {
-      return s.varying && s.combine == nullptr && s.access.offset.tiles.empty() &&
-             s.access.offset.scalars.empty();
+      return s.varying && s.combine == nullptr && affine(s.access.offset);
     });
   }
   const Value& value(ScalarId id) const { return values_[static_cast<size_t>(id)]; }
