@@ -41,6 +41,32 @@ TEST_CASE("few rows are split by columns, in whole vectors") {
   }
 }
 
+TEST_CASE("a row times a matrix in memory is split into long pieces of the matrix's rows") {
+  CHECK(product(1, 8192, 8192).grain == 2048);
+  CHECK(product(1, 50257, 768).grain >= 2048);
+  CHECK(product(1, 1024, 8192).grain == 512);
+}
+
+TEST_CASE("rows are split where the panels of few columns are not even") {
+  const Kernel k = parse_kernel(R"(kernel reduce {
+  a0 = in f32[28224]
+  a1 = in f32[92160]
+  a2 = out f32[7840]
+  par 49 5 32
+  red 576
+  %0 = load f32 a0[576*p0 + r0]
+  %1 = load f32 a1[18432*p1 + p2 + 32*r0]
+  fold fma f32 %0, %1
+  then
+  %2 = acc f32 0
+  store a2[160*p0 + 32*p1 + p2] = %2
+})")
+                       .value();
+  const KernelSchedule s = choose_schedule(k, kTarget);
+  CHECK(s.parallel == 0);
+  CHECK(larger_share(k, s) <= 55);
+}
+
 TEST_CASE("two threads get about as much") {
   for (const int64_t m : {33, 70, 125, 318, 402})
     for (const int64_t n : {118, 276, 312, 1156}) {
