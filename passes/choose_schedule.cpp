@@ -193,8 +193,10 @@ Split choose_split(const Kernel& k, int unit, double ns) {
     const Split by_panels = split_evenly(panel, panels, 1, kMostChunks, ns);
     if (other < 0) return by_panels;
     if (panels >= 4 && rows <= std::max<int64_t>(64, panels * columns)) {
-      const Split rest = by_rows();  // few panels may not be even
-      return rest.ns < 0.9 * by_panels.ns ? rest : by_panels;
+      // A few panels may not be even; rows are, where there are tiles of them for both threads.
+      constexpr int64_t kSomeRows = 32;
+      const Split even = rows < kSomeRows ? Split{} : by_rows();
+      return even.ns < 0.9 * by_panels.ns ? even : by_panels;
     }
   }
   // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer

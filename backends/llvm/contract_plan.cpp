@@ -232,6 +232,7 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
   if (dot && p.pack && k.steps() * p.row_elements() * dot->bytes > kMaxPanelBytes)
     return std::nullopt;
   p.defer_a = dot || is_plain_load(a, p.b == r.b ? r.a : r.b);
+  if (!p.defer_a) p.tall = p.rows;  // each row takes a register more
   p.unroll = p.m < 0 && p.steps > 0 ? static_cast<int>(p.steps) : 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
     if (a.symbols[k.par.size() + k.red.size() + d] & last_step(k)) p.unroll = 1;
