@@ -7,7 +7,8 @@
 //         for inner ivs
 //           for tiles of m           tile(args, panel, sums, ivs..)
 //
-// Long reductions run block by block (plan.steps): the sums of a block of rows and columns wait in
+// Long reductions run block by block (plan.steps), those of one row and a large b by blocks of so
+// few steps that b is read in as many long streams: the sums of a block of rows and columns wait in
 // memory, each goes on where the block before left it, and the epilogue follows the last. The order
 // of the additions is the same.
 //
