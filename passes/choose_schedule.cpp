@@ -21,6 +21,9 @@ constexpr double kWaiting =
 constexpr int64_t kMostChunks = 32;  // enough to balance as many threads
 // Chunks of rows read all of the factor that they share, and may pack it.
 constexpr int64_t kMostRowChunks = 8;
+// One row times a factor of more elements takes it from memory, which is fast where a chunk's
+// pieces of the factor's rows are this long.
+constexpr int64_t kFromMemory = 1 << 18, kPiece = 2048;
 
 bool is_product(const Kernel& k) {
   return k.reductions.size() == 1 && is_fma(k.reductions[0].combine);
@@ -172,9 +175,12 @@ Split choose_split(const Kernel& k, int unit, double ns) {
   const int64_t columns = k.par[static_cast<size_t>(unit)];
   const int64_t panels = panel < 0 ? 1 : k.par[static_cast<size_t>(panel)];
   const int64_t rows = k.points() / columns / panels;
+  const bool streams = product && k.order == Order::Sequential && rows == 1 && panel < 0 &&
+                       k.steps() * columns > kFromMemory;
   const auto by_columns = [&] {
     const int64_t quantum = together ? 96 : columns >= 64 ? 32 : 16;  // register tiles, whole
-    return split_evenly(unit, columns, quantum, kMostChunks, ns);
+    const int64_t most = streams ? std::max<int64_t>(2, columns / kPiece) : kMostChunks;
+    return split_evenly(unit, columns, quantum, std::min(most, kMostChunks), ns);
   };
   const auto by_rows = [&] {
     if (other < 0) return Split{};
@@ -185,8 +191,13 @@ Split choose_split(const Kernel& k, int unit, double ns) {
   // Whole panels, unless there are more rows than they have columns.
   if (panel >= 0) {
     const Split by_panels = split_evenly(panel, panels, 1, kMostChunks, ns);
-    if (other < 0 || (panels >= 4 && rows <= std::max<int64_t>(64, panels * columns)))
-      return by_panels;
+    if (other < 0) return by_panels;
+    if (panels >= 4 && rows <= std::max<int64_t>(64, panels * columns)) {
+      // A few panels may not be even; rows are, where there are tiles of them for both threads.
+      constexpr int64_t kSomeRows = 32;
+      const Split even = rows < kSomeRows ? Split{} : by_rows();
+      return even.ns < 0.9 * by_panels.ns ? even : by_panels;
+    }
   }
   // Few rows: splitting columns keeps the register tiles whole (measured in performance.md). Fewer
   // rows than columns: chunks of columns read less in all than chunks of rows, and pack b once.

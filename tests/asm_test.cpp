@@ -75,6 +75,41 @@ TEST_CASE("the inner loop of a product on AVX-512 is fused multiply-adds without
   check_tile(Isa::avx512, "8x32", "%zmm", 4 * 16);
 }
 
+TEST_CASE("eight columns are half a vector, in tall tiles") {
+  const Kernel k = gemm_kernel({.m = 25, .n = 40, .k = 132, .epilogue = 1});
+  const std::string text = assembly(k, {.vector = 1}, Isa::avx512);
+  if (text.empty()) return;
+  const std::string loop = first_loop(function(text, "kernel.tile13x8"));
+  CAPTURE(loop);
+  CHECK(count(loop, "vfmadd231ps\t") == 4 * 13);
+  CHECK(count(loop, "{1to8}") == 4 * 13);
+  CHECK(count(loop, "%zmm") == 0);
+  CHECK(count(loop, "(%rsp") == 0);
+}
+
+TEST_CASE("four rows in lanes share the vector that they are multiplied with, without spills") {
+  Kernel k = gemm_kernel({.m = 64, .n = 1, .k = 1024, .b_transposed = true, .epilogue = 1});
+  k.order = Order::Lanes;
+  const std::string text = assembly(k, {.parallel = 0, .grain = 32, .vector = 2}, Isa::avx512);
+  if (text.empty()) return;
+  const std::string loop = first_loop(function(text, "kernel"));
+  CAPTURE(loop);
+  CHECK(count(loop, "vfmadd231ps\t") == 4 * 2);
+  CHECK(count(loop, "vmovups") == 2);
+  CHECK(count(loop, "(%rsp") == 0);
+}
+
+TEST_CASE("a row times a matrix in memory takes eight steps of all columns at a time") {
+  const Kernel k = gemm_kernel({.m = 1, .n = 4096, .k = 512});
+  const std::string text = assembly(k, {.parallel = 1, .grain = 2048, .vector = 1}, Isa::avx512);
+  if (text.empty()) return;
+  const std::string tile = function(text, "kernel.tile1x64");
+  CAPTURE(tile);
+  CHECK(count(tile, "vfmadd231ps\t") + count(tile, "vfmadd213ps\t") == 8 * 4);
+  CHECK(count(tile, "%zmm") > 0);
+  CHECK(count(tile, "(%rsp") == 0);
+}
+
 TEST_CASE("columns of a depthwise convolution share the weights of a tap, without spills") {
   const Kernel k = depthwise_kernel({.height = 14, .width = 14, .channels = 96});
   const std::string text = assembly(k, {.parallel = 0, .grain = 14, .vector = 2}, Isa::avx512);

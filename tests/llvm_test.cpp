@@ -133,10 +133,46 @@ TEST_CASE("compiled products give the interpreter's bits, packed or not, whateve
     add({.m = 25, .n = 83, .k = 600, .a_transposed = true, .epilogue = 14}, s);
     add({.m = 40, .n = 37, .k = 521, .a_transposed = true, .b_transposed = true}, s);
   }
+  // Half a vector of columns left, and a row that all of b passes by for a few steps at a time.
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 1}, KernelSchedule{.parallel = 0, .grain = 13, .vector = 1},
+        KernelSchedule{.parallel = 1, .grain = 300, .vector = 1}}) {
+    add({.m = 25, .n = 8, .k = 132, .epilogue = 1}, s);
+    add({.m = 29, .n = 22, .k = 61, .epilogue = 15}, s);
+    add({.m = 7, .n = 19, .k = 40, .b_transposed = true}, s);
+    add({.m = 40, .n = 51, .k = 530, .a_transposed = true, .epilogue = 14}, s);
+    add({.m = 33, .n = 342, .k = 20, .b_transposed = true}, s);
+    add({.m = 30, .n = 11, .k = 25, .epilogue = 1, .type = DType::f64}, s);
+    add({.m = 1, .n = 1111, .k = 260, .epilogue = 1}, s);
+    add({.m = 1, .n = 1111, .k = 240, .epilogue = 14}, s);
+    add({.m = 1, .n = 700, .k = 256, .type = DType::f64}, s);
+  }
   add({.m = 400, .n = 90, .k = 520, .a_transposed = true, .b_transposed = true, .epilogue = 2},
       {.vector = 1});
   add({.m = 230, .n = 20, .k = 512, .a_transposed = true, .type = DType::f64},
       {.parallel = 0, .grain = 211, .vector = 1});
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("compiled sums in lanes give the interpreter's bits, several rows at a time or one") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 3, .vector = 2},
+        KernelSchedule{.parallel = 0, .grain = 10, .vector = 2},
+        KernelSchedule{.parallel = 1, .grain = 3, .vector = 2}})
+    for (const GemmShape& g : {GemmShape{.m = 21, .n = 1, .k = 100, .epilogue = 1},
+                               {.m = 21, .n = 1, .k = 64, .epilogue = 15},
+                               {.m = 1, .n = 11, .k = 37, .epilogue = 14},
+                               {.m = 6, .n = 5, .k = 31, .epilogue = 2},
+                               {.m = 2, .n = 9, .k = 75, .epilogue = 1, .type = DType::f64}}) {
+      GemmShape rows_along_memory = g;
+      rows_along_memory.b_transposed = true;
+      Kernel k = gemm_kernel(rows_along_memory);
+      k.order = Order::Lanes;
+      cases.push_back(noise_case(std::move(k), s, fmt::format("lanes {}x{}x{}", g.m, g.n, g.k)));
+    }
   for (const Row& row : rows())
     if (row.exact) compare(row, cases);
 }

@@ -1,5 +1,6 @@
 // What is split among threads: enough work only, in whole tiles, evenly.
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 
@@ -38,6 +39,36 @@ TEST_CASE("few rows are split by columns, in whole vectors") {
     const KernelSchedule s = product(4, n, 400);
     REQUIRE(s.parallel == 1);
     CHECK(s.grain % 32 == 0);
+  }
+}
+
+TEST_CASE("a row times a matrix in memory is split into long pieces of the matrix's rows") {
+  CHECK(product(1, 8192, 8192).grain == 2048);
+  CHECK(product(1, 50257, 768).grain >= 2048);
+  CHECK(product(1, 1024, 8192).grain == 512);
+}
+
+TEST_CASE("rows are split where the panels of few columns are not even, unless they are few") {
+  for (const int64_t rows : {49, 8}) {
+    CAPTURE(rows);
+    const std::string text = fmt::format(R"(kernel reduce {{
+  a0 = in f32[{}]
+  a1 = in f32[92160]
+  a2 = out f32[{}]
+  par {} 5 32
+  red 576
+  %0 = load f32 a0[576*p0 + r0]
+  %1 = load f32 a1[18432*p1 + p2 + 32*r0]
+  fold fma f32 %0, %1
+  then
+  %2 = acc f32 0
+  store a2[160*p0 + 32*p1 + p2] = %2
+}})",
+                                         576 * rows, 160 * rows, rows);
+    const Kernel k = parse_kernel(text).value();
+    const KernelSchedule s = choose_schedule(k, kTarget);
+    CHECK(s.parallel == (rows == 49 ? 0 : 1));
+    if (rows == 49) CHECK(larger_share(k, s) <= 55);
   }
 }
 

@@ -7,7 +7,8 @@
 //         for inner ivs
 //           for tiles of m           tile(args, panel, sums, ivs..)
 //
-// Long reductions run block by block (plan.steps): the sums of a block of rows and columns wait in
+// Long reductions run block by block (plan.steps), those of one row and a large b by blocks of so
+// few steps that b is read in as many long streams: the sums of a block of rows and columns wait in
 // memory, each goes on where the block before left it, and the epilogue follows the last. The order
 // of the additions is the same.
 //
@@ -78,6 +79,7 @@ class Contraction {
       return std::tie(parts, lanes, tail) < std::tie(o.parts, o.lanes, o.tail);
     }
     int width() const { return parts * lanes; }
+    int columns() const { return tail > 0 ? width() - lanes + tail : width(); }
   };
 
   bool flips() const { return p_.dot && p_.dot->flips(); }
@@ -154,7 +156,7 @@ class Contraction {
 
   // Blocks of rows that stay in L2 while all panels pass.
   void blocks() {
-    if (p_.m < 0) return all_panels([&](const Columns& c) { call(tile_function(1, c)); });
+    if (p_.m < 0) return through(loops_.i64(0), [&](const Columns& c) { call_tile(1, c); });
     const int64_t block = p_.block;
     const auto whole = [&](int64_t count) {
       Value* first = ivs_[static_cast<size_t>(p_.m)];
@@ -193,29 +195,43 @@ class Contraction {
     over(p_.walks, 0, [&] { panels(all_columns(), rows); });
   }
 
+  // What is left beside whole panels: vectors, and half a vector where that is enough. Rows that
+  // are few hide no latency by themselves: they take all vectors in one tile.
+  std::vector<Columns> last_columns(int64_t rest) const {
+    const int64_t half = p_.lanes / 2, over = rest % p_.lanes;
+    const auto part = [](int64_t columns, int64_t lanes) {
+      return Columns{static_cast<int>((columns + lanes - 1) / lanes), static_cast<int>(lanes),
+                     static_cast<int>(columns % lanes)};
+    };
+    const bool few = rest > p_.lanes && p_.tall < 8;
+    if (!p_.halves || few || over == 0 || over > half) return {part(rest, p_.lanes)};
+    std::vector<Columns> out;
+    if (rest > over) out.push_back(part(rest - over, p_.lanes));
+    out.push_back(part(over, half));
+    return out;
+  }
+
   void panels(const Span& span, const Rows& rows) {
     const Columns whole{p_.parts, p_.lanes, 0};
     const int64_t width = p_.width(), n = span.count < 0 ? extent(p_.n) : span.count;
     const int64_t rest = n % width;
-    const Columns last{static_cast<int>((rest + p_.lanes - 1) / p_.lanes), p_.lanes,
-                       static_cast<int>(rest % p_.lanes)};
     Value *begin = span.begin, *end = span.end;
-    if (span.count >= 0) {
-      Value* main = b_.CreateAdd(begin, loops_.i64(n - rest));
-      if (n > rest) step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
-      if (rest > 0) step_through(p_.n, main, end, rest, [&] { panel(last, rows); });
-      return;
-    }
-    Value* over_end = b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(width));
+    Value* over_end = span.count >= 0 ? loops_.i64(rest)
+                                      : b_.CreateSRem(b_.CreateSub(end, begin), loops_.i64(width));
     Value* main = b_.CreateSub(end, over_end);
-    step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
+    if (n > rest || span.count < 0)
+      step_through(p_.n, begin, main, width, [&] { panel(whole, rows); });
     Value* left = main;
     if (rest > 0) {
       // The usual remainder at the end of n; whatever else a caller leaves goes column by column.
       Value* usual = b_.CreateICmpEQ(over_end, loops_.i64(rest));
-      left = b_.CreateSelect(usual, end, main);
-      step_through(p_.n, main, left, rest, [&] { panel(last, rows); });
+      for (const Columns& c : last_columns(rest)) {
+        Value* next = b_.CreateSelect(usual, b_.CreateAdd(left, loops_.i64(c.columns())), left);
+        step_through(p_.n, left, next, c.columns(), [&] { panel(c, rows); });
+        left = next;
+      }
     }
+    if (span.count >= 0) return;
     const Columns one = p_.dot ? Columns{1, p_.lanes, 1} : Columns{1, 1, 0};
     step_through(p_.n, left, end, 1, [&] { panel(one, rows); });
   }
@@ -232,7 +248,8 @@ class Contraction {
 
   // `count` rows from `begin` in tiles of two neighbouring heights.
   void split(Value* begin, int64_t count, const Columns& c) {
-    const int64_t tiles = (count + p_.rows - 1) / p_.rows;
+    const int64_t rows = c.parts == 1 && !guards_each_step_ ? p_.tall : p_.rows;
+    const int64_t tiles = (count + rows - 1) / rows;
     const int64_t base = count / tiles, taller = count % tiles;
     Value* middle = b_.CreateAdd(begin, loops_.i64(taller * (base + 1)));
     Value* end = b_.CreateAdd(begin, loops_.i64(count));
@@ -249,8 +266,8 @@ class Contraction {
         Value* at = b_.CreateSub(ivs_[static_cast<size_t>(iv)], first);
         return b_.CreateMul(at, loops_.i64(step));
       };
-      Value* at =
-          b_.CreateAdd(from(p_.n, first_column_, p_.block), from(p_.m, first_row_, c.width()));
+      Value* at = from(p_.n, first_column_, p_.block);
+      if (p_.m >= 0) at = b_.CreateAdd(at, from(p_.m, first_row_, c.width()));
       sums = b_.CreateGEP(loops_.ops().type(k_.reductions[0].type, 1), sums_, at);
     }
     Value* inside = guards_each_step_ && c.lanes > 1 ? all_inside(rows) : nullptr;

@@ -13,6 +13,10 @@ constexpr int64_t kBlockSteps = 256;         // a panel of so many stays in L1
 constexpr int64_t kBlockRows = 192;          // so many, over kBlockSteps, stay in L2
 constexpr int64_t kSumsBytes = 1 << 16;
 constexpr int64_t kFarRow = 1024;  // bytes between rows of b from which packing pays
+// Of a pass over columns whose sums wait in memory: the rows of b that it reads side by side, and
+// the vectors of its tiles.
+constexpr int64_t kPassSteps = 8;
+constexpr int kPassParts = 4;
 
 int64_t extent(const Kernel& k, SymbolId par) { return k.par[static_cast<size_t>(par)]; }
 
@@ -70,6 +74,9 @@ void choose_tile(ContractPlan& p, const Kernel& k, const KernelSchedule& s,
   }
   while (p.rows > 1 && !fits(p.rows, p.parts)) --p.rows;
   while (p.parts > 1 && !fits(p.rows, p.parts)) --p.parts;
+  p.tall = static_cast<int>(std::clamp<int64_t>(m, 1, std::max(one_wide, p.rows)));
+  while (p.tall > p.rows && !fits(p.tall, 1)) --p.tall;
+  p.halves = !p.dot && target.isa == Isa::avx512;
   // Chunks of columns are whole tiles: what is left at a chunk's end is known for the last only.
   if (p.n == s.parallel && s.grain < extent(k, p.n) && s.grain % p.lanes == 0)
     while (s.grain % p.width() != 0) --p.parts;
@@ -125,6 +132,37 @@ void choose_steps(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
   const int64_t most = std::max<int64_t>(kSumsBytes / bytes / p.block, p.width());
   const int64_t wanted = std::min(most, usual(k, s, p.n) + p.width() - 1);
   p.columns = wanted / p.width() * p.width();
+}
+
+// A divisor of the reduction near kPassSteps; 0 where there is none.
+int64_t pass_steps(int64_t extent) {
+  int64_t best = 0;
+  for (int64_t steps = kPassSteps / 2; steps <= std::min(2 * kPassSteps, extent / 2); ++steps)
+    if (extent % steps == 0 &&
+        (best == 0 || std::abs(steps - kPassSteps) <= std::abs(best - kPassSteps)))
+      best = steps;
+  return best;
+}
+
+// One row times a b that comes from memory: a register tile would take a short piece of each row of
+// b, and memory is fast along its rows. So all columns pass for a few steps at a time.
+void choose_passes(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
+                   const CodeTarget& target) {
+  const Kernel& k = a.k;
+  const Instr& b = k.body[static_cast<size_t>(p.b)];
+  if (p.m >= 0 || k.red.size() != 1 || b.op != Scalar::Load || !b.access.indirect.empty()) return;
+  if (std::ranges::any_of(p.inner, [&](SymbolId i) { return extent(k, i) > 1; })) return;
+  const IndexExpr& at = b.access.offset;
+  const int64_t bytes = byte_size(k.operands[static_cast<size_t>(b.access.operand)].dtype);
+  const int64_t columns = extent(k, p.n);
+  if (at.coefficient(p.n) != 1 || std::abs(at.coefficient(k.red_symbol(0))) < columns ||
+      k.steps() * columns * bytes <= target.l2_bytes || usual(k, s, p.n) * bytes < kFarRow)
+    return;
+  p.steps = pass_steps(k.red[0]);
+  if (p.steps == 0) return;
+  p.parts = std::min(p.parts, kPassParts);
+  const int64_t most = kSumsBytes / byte_size(k.reductions[0].type);
+  p.columns = std::min(most, columns + p.width() - 1) / p.width() * p.width();
 }
 
 bool is_plain_load(const Analysis& a, ScalarId id) {
@@ -187,14 +225,15 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
     if (i != p.m && i != p.n)
       (!(in_b & iv_bit(i)) ? p.inner : (in_a & iv_bit(i)) ? p.outer : p.walks).push_back(i);
   p.block = choose_block(p, k, s, target);
-  if (!dot) choose_steps(p, a, s, target);
+  if (!dot) choose_steps(p, a, s, target), choose_passes(p, a, s, target);
   // Sums in memory are those of one walk.
   if (p.steps > 0) p.outer.insert(p.outer.end(), p.walks.begin(), p.walks.end()), p.walks.clear();
   p.pack = dot ? dot->pack : should_pack(p, a, s);
   if (dot && p.pack && k.steps() * p.row_elements() * dot->bytes > kMaxPanelBytes)
     return std::nullopt;
   p.defer_a = dot || is_plain_load(a, p.b == r.b ? r.a : r.b);
-  p.unroll = 4;
+  if (!p.defer_a) p.tall = p.rows;  // each row takes a register more
+  p.unroll = p.m < 0 && p.steps > 0 ? static_cast<int>(p.steps) : 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
     if (a.symbols[k.par.size() + k.red.size() + d] & last_step(k)) p.unroll = 1;
   // Copies would share what neighbouring rows read, and all of it outgrows the registers.

@@ -17,6 +17,8 @@ struct ContractPlan {
   std::vector<SymbolId> walks;  // around the panels of b: b alone varies in them
   std::vector<SymbolId> inner;  // the others; a panel is used again at each of their points
   int rows = 1, parts = 1, lanes = 1;
+  int tall = 1;         // rows of tiles one vector wide
+  bool halves = false;  // half a vector costs half as much
   int unroll = 1;
   int64_t steps = 0;             // of the outermost reduction iv at a time; 0: all
   int64_t block = 1;             // rows between two changes of the panel: what of `a` stays in L2

@@ -19,7 +19,8 @@ class TileFunction {
   void emit(Stage stage) {
     prepare_inner(e_, f_, k_, 0);
     e_.set_tile(tile_);
-    if (stage == Stage::End) finish_rows(f_->getArg(2));
+    if (stage == Stage::End && p_.m < 0) finish_row();
+    else if (stage == Stage::End) finish_rows(f_->getArg(2));
     else sum(stage);
     b_.CreateRetVoid();
   }
@@ -45,8 +46,7 @@ class TileFunction {
     if (stage == Stage::Columns) negate_sums();
     if (stage != Stage::Whole) return e_.keep_sums(f_->getArg(2));
     if (p_.rows_in_memory && tile_.rows > 1) return finish_rows(e_.store_sums());
-    e_.enter(0, Region::Post);
-    e_.stores();
+    finish();
   }
 
   // The sums that the block before left; the first starts at the identity.
@@ -70,6 +70,18 @@ class TileFunction {
   void negate_sums() {
     for (int p = 0; p < tile_.parts; ++p)
       e_.accumulator(0, 0, p) = b_.CreateNeg(e_.accumulator(0, 0, p));
+  }
+
+  void finish_row() {
+    e_.start_accumulators();
+    for (int p = 0; p < tile_.parts; ++p)
+      e_.accumulator(0, 0, p) = e_.load_sum(f_->getArg(2), e_.i64(0), 0, p);
+    finish();
+  }
+
+  void finish() {
+    e_.enter(0, Region::Post);
+    e_.stores();
   }
 
   void finish_rows(Value* sums) {

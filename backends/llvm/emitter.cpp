@@ -189,24 +189,30 @@ void Emitter::fold(size_t reduction, int row, int part) {
   acc = mask ? b_.CreateSelect(mask, next, acc) : next;
 }
 
+Value* Emitter::joined_lanes(size_t reduction, int row) {
+  const Reduction& red = k_.reductions[reduction];
+  const Combine how = red.combine == Combine::Fma ? Combine::Add : red.combine;
+  const DType t = compute_type(red.type);
+  std::vector<Value*> parts;
+  for (int p = 0; p < acc_parts_; ++p) parts.push_back(accumulator(reduction, row, p));
+  for (size_t half = parts.size() / 2; half > 0; half /= 2)
+    for (size_t p = 0; p < half; ++p)
+      parts[p] = ops_.combine(how, t, parts[p], parts[p + half], nullptr);
+  Value* v = parts[0];
+  for (int half = lanes_of(v) / 2; half > 0; half /= 2) {
+    llvm::SmallVector<int, 32> low, high;
+    for (int i = 0; i < half; ++i) low.push_back(i), high.push_back(half + i);
+    v = ops_.combine(how, t, b_.CreateShuffleVector(v, low), b_.CreateShuffleVector(v, high),
+                     nullptr);
+  }
+  return v->getType()->isVectorTy() ? b_.CreateExtractElement(v, uint64_t{0}) : v;
+}
+
 void Emitter::join_lanes() {
   for (size_t j = 0; j < acc_.size(); ++j) {
-    const Reduction& red = k_.reductions[j];
-    const Combine how = red.combine == Combine::Fma ? Combine::Add : red.combine;
-    const DType t = compute_type(red.type);
-    std::vector<Value*> parts = acc_[j];
-    for (size_t half = parts.size() / 2; half > 0; half /= 2)
-      for (size_t p = 0; p < half; ++p)
-        parts[p] = ops_.combine(how, t, parts[p], parts[p + half], nullptr);
-    Value* v = parts[0];
-    for (int half = lanes_of(v) / 2; half > 0; half /= 2) {
-      llvm::SmallVector<int, 32> low, high;
-      for (int i = 0; i < half; ++i) low.push_back(i), high.push_back(half + i);
-      v = ops_.combine(how, t, b_.CreateShuffleVector(v, low), b_.CreateShuffleVector(v, high),
-                       nullptr);
-    }
-    if (v->getType()->isVectorTy()) v = b_.CreateExtractElement(v, uint64_t{0});
-    acc_[j] = {v};
+    std::vector<Value*> rows;
+    for (int r = 0; r < tile_.rows; ++r) rows.push_back(joined_lanes(j, r));
+    acc_[j] = rows;
   }
   acc_parts_ = 1;
 }

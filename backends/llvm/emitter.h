@@ -77,7 +77,7 @@ class Emitter {
   // elsewhere every fold does it itself. The accumulators have started.
   void start_flushing();
   void stop_flushing();
-  // Combines the lanes of Order::Lanes; leaves scalars.
+  // Combines the lanes of Order::Lanes; leaves a scalar for each row.
   void join_lanes();
   llvm::Value*& accumulator(size_t reduction, int row, int part);
 
@@ -137,6 +137,7 @@ class Emitter {
   llvm::Value* compute(ScalarId id, int row, int part, bool vector);
   void emit_row(ScalarId id, int row);
   void fold(size_t reduction, int row, int part);
+  llvm::Value* joined_lanes(size_t reduction, int row);
   void carry(std::vector<llvm::PHINode*>& phis, llvm::BasicBlock* from);
   void innermost_loop(int level, int unroll, const std::function<void()>& inner);
   void lanes_loop(int level, const std::function<void()>& inner);

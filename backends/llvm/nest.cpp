@@ -57,6 +57,7 @@ class Nest {
       tile_.vec = k_.red_symbol(static_cast<int>(k_.red.size()) - 1);
       tile_.lanes = lanes;
       tile_.parts = kLanes / lanes;
+      if (const SymbolId row = shared_row(); row >= 0) rows_of_lanes(row);
       return;
     }
     if (s.vector < 0 || s.vector >= par_count()) return;
@@ -78,6 +79,18 @@ class Nest {
     for (int i = par_count(); i-- > 0;)
       if (i != tile_.vec && k_.par[static_cast<size_t>(i)] > 1 && ((a ^ b) & iv_bit(i))) return i;
     return -1;
+  }
+
+  // A matrix times a vector: the vector is read once for all rows of a tile, and several rows at a
+  // time come from memory faster than one by one. The register budget is that of tile_rows.
+  void rows_of_lanes(SymbolId row) {
+    constexpr int64_t kMostRows = 4;
+    constexpr int32_t kShortBody = 8;
+    if (k_.pre > kShortBody) return;
+    const int registers = target_.isa == Isa::avx512 ? 32 : 16;
+    const int64_t fit = std::max(1, (registers - 1) / tile_.parts - 1);
+    rows_ = static_cast<int>(std::min({fit, kMostRows, k_.par[static_cast<size_t>(row)]}));
+    if (rows_ > 1) tile_.row = row, tile_.rows = rows_;
   }
 
   // Register budget: rows * parts accumulators and parts vectors of the factor that rows share; the
@@ -150,26 +163,38 @@ class Nest {
     open(level + 1);
   }
 
-  // The rows over their known extent: tiles of two neighbouring heights.
+  // The rows: over their known extent in tiles of two neighbouring heights, else in whole tiles and
+  // then one by one.
   void rows(int level) {
     const int64_t extent = k_.par[static_cast<size_t>(tile_.row)];
     const int64_t tiles = (extent + rows_ - 1) / rows_;
     const int64_t base = extent / tiles, taller = extent % tiles, middle = taller * (base + 1);
+    if (tile_.row != parallel_) {
+      row_tiles(level, e_.i64(0), e_.i64(middle), base + 1);
+      row_tiles(level, e_.i64(middle), e_.i64(extent), base);
+      return;
+    }
+    Value* rest = builder_.CreateSRem(builder_.CreateSub(end_, begin_), e_.i64(rows_));
+    Value* whole = builder_.CreateSub(end_, rest);
+    row_tiles(level, begin_, whole, rows_);
+    row_tiles(level, whole, end_, 1);
+  }
+
+  void row_tiles(int level, Value* begin, Value* end, int64_t height) {
+    const auto* first = llvm::dyn_cast<llvm::ConstantInt>(begin);
+    const auto* last = llvm::dyn_cast<llvm::ConstantInt>(end);
+    const int64_t count = first && last ? last->getSExtValue() - first->getSExtValue() : -1;
+    if (count == 0) return;
     const Tile whole = e_.tile();
-    const auto range = [&](int64_t begin, int64_t end, int64_t height) {
-      if (begin == end) return;
-      Tile tile = whole;
-      tile.rows = static_cast<int>(height);
-      e_.set_tile(tile);
-      const auto body = [&](Value* iv) {
-        row_begin_ = iv;
-        step(level, tile_.row, iv);
-      };
-      if (end - begin == height) body(e_.i64(begin));
-      else e_.loop(e_.i64(begin), e_.i64(end), height, true, body);
+    Tile tile = whole;
+    tile.rows = static_cast<int>(height);
+    e_.set_tile(tile);
+    const auto body = [&](Value* iv) {
+      row_begin_ = iv;
+      step(level, tile_.row, iv);
     };
-    range(0, middle, base + 1);
-    range(middle, extent, base);
+    if (count == height) body(begin);
+    else e_.loop(begin, end, height, count > 0, body);
     e_.set_tile(whole);
   }
 
@@ -223,14 +248,10 @@ class Nest {
         e_.start_flushing();
         e_.reduction_loops(pars, 1, [&] { e_.fold(); });
         e_.stop_flushing();
-        if (k_.order == Order::Lanes) {
-          e_.join_lanes();
-          e_.set_tile(Tile{});
-        }
+        if (k_.order == Order::Lanes) return finish_lanes();
         if (e_.tile().rows > 1 && long_epilogue(k_)) return finish_rows();
         e_.enter(pars, Region::Post);
         e_.stores();
-        if (k_.order == Order::Lanes) e_.set_tile(tile_);
         return e_.end_accumulators();
       case Core::Cumulative:
       case Core::Scatter: {
@@ -245,6 +266,21 @@ class Nest {
         return e_.end_accumulators();
       }
     }
+  }
+
+  // Of sums that are scalars now, one a row.
+  void finish_lanes() {
+    e_.join_lanes();
+    const Tile tile = e_.tile();
+    e_.set_tile({.row = tile.row, .rows = tile.rows});
+    if (tile.rows > 1 && long_epilogue(k_)) {
+      finish_rows();
+    } else {
+      e_.enter(par_count(), Region::Post);
+      e_.stores();
+      e_.end_accumulators();
+    }
+    e_.set_tile(tile);
   }
 
   void finish_rows() {

@@ -1,8 +1,9 @@
 // The main program of every gemm_<engine>:
 //
-//   gemm_<engine> THREADS SECONDS
+//   gemm_<engine> THREADS SECONDS [PART]
 //
-// checks each product, measures it for SECONDS and prints one line of JSON.
+// checks each product, or those with PART in their name, measures it for SECONDS and prints one
+// line of JSON.
 #include "bench/compare/gemm.h"
 
 #include <fmt/core.h>
@@ -38,6 +39,10 @@ bool correct(const Gemm& g, std::mt19937& random) {
          times(g.c, m, v) == times(g.a, m, times(g.b, k, v));
 }
 
+std::string case_of(const GemmShape& s) {
+  return fmt::format("{} {}x{}x{}", s.model, s.m, s.n, s.k);
+}
+
 bool measure(const GemmShape& s, int threads, double budget) {
   std::mt19937 random(1);
   const Floats a = small_integers(s.m * s.k, random), b = small_integers(s.k * s.n, random);
@@ -46,11 +51,10 @@ bool measure(const GemmShape& s, int threads, double budget) {
   const std::function<void()> call = prepare_gemm(gemm, threads);
   call();
   if (!correct(gemm, random)) {
-    fmt::print(stderr, "{}x{}x{}: the product is wrong\n", s.m, s.n, s.k);
+    fmt::print(stderr, "{}: the product is wrong\n", case_of(s));
     return false;
   }
-  fmt::print("{{\"case\": \"{} {}x{}x{}\", \"ms\": {}}}\n", s.model, s.m, s.n, s.k,
-             median_milliseconds(call, budget));
+  fmt::print("{{\"case\": \"{}\", \"ms\": {}}}\n", case_of(s), median_milliseconds(call, budget));
   return true;
 }
 
@@ -58,10 +62,11 @@ bool measure(const GemmShape& s, int threads, double budget) {
 }  // namespace lathe::compare
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: {} THREADS SECONDS\n", argv[0]);
+  if (argc != 3 && argc != 4) {
+    fmt::print(stderr, "usage: {} THREADS SECONDS [PART]\n", argv[0]);
     return 2;
   }
   for (const lathe::compare::GemmShape& s : lathe::compare::gemm_shapes())
-    if (!lathe::compare::measure(s, std::atoi(argv[1]), std::atof(argv[2]))) return 1;
+    if (argc == 3 || lathe::compare::case_of(s).find(argv[3]) != std::string::npos)
+      if (!lathe::compare::measure(s, std::atoi(argv[1]), std::atof(argv[2]))) return 1;
 }
