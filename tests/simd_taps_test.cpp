@@ -1,0 +1,120 @@
+// Pooling on the xsimd backend: windows folded in registers, against the scalar interpreter on
+// every ISA this CPU has.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "backends/reference/interpreter.h"
+#include "backends/simd/simd.h"
+#include "runtime/cpu.h"
+#include "tests/support/kernel_run.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kRows = 5, kColumns = 6, kWindow = 3;
+
+enum class Padding { None, Zero, Filled };
+
+struct Pool {
+  Combine combine = Combine::Max;
+  Padding padding = Padding::None;
+  int64_t stride = 1, channels = 1;
+};
+
+ScalarId add(Kernel& k, Scalar op, DType t, std::array<ScalarId, 3> args = {-1, -1, -1}) {
+  Instr in;
+  in.op = op, in.type = t, in.args = args;
+  k.body.push_back(in);
+  return static_cast<ScalarId>(k.body.size()) - 1;
+}
+
+// out[y, x, c] = 0.5 * fold of image[y * stride + i, x * stride + j, c] over i, j; with padding the
+// windows begin one row and one column before the image.
+Kernel pool_kernel(const Pool& p) {
+  const int64_t before = p.padding == Padding::None ? 0 : 1;
+  const auto positions = [&](int64_t n) { return (n + 2 * before - kWindow) / p.stride + 1; };
+  const int64_t rows = positions(kRows), columns = positions(kColumns);
+  const auto symbol = [](SymbolId s) { return IndexExpr::symbol(s); };
+  const IndexExpr y = symbol(0) * p.stride + symbol(3) + IndexExpr(-before),
+                  x = symbol(1) * p.stride + symbol(4) + IndexExpr(-before);
+  Kernel k;
+  k.core = Core::Reduce;
+  k.par = {rows, columns, p.channels};
+  k.red = {kWindow, kWindow};
+  k.operands = {{DType::f32, kRows * kColumns * p.channels, OperandRole::In},
+                {DType::f32, rows * columns * p.channels, OperandRole::Out}};
+  ScalarId folded = add(k, Scalar::Load, DType::f32);
+  k.body.back().access = {0, y * (kColumns * p.channels) + x * p.channels + symbol(2), {}};
+  if (p.padding != Padding::None) {
+    k.guards = {{y, kRows}, {x, kColumns}};
+    k.body.back().guards = {0, 1};
+  }
+  if (p.padding == Padding::Filled) {
+    const ScalarId inside = add(k, Scalar::GuardTest, DType::boolean);
+    k.body.back().guards = {0, 1};
+    const ScalarId fill = add(k, Scalar::Const, DType::f32);
+    k.body.back().number = p.combine == Combine::Max ? -std::numeric_limits<double>::infinity() : 3;
+    folded = add(k, Scalar::Select, DType::f32, {inside, folded, fill});
+  }
+  k.pre = static_cast<int>(k.body.size());
+  k.reductions = {{p.combine, DType::f32, folded, -1}};
+  const ScalarId acc = add(k, Scalar::Acc, DType::f32);
+  const ScalarId half = add(k, Scalar::Const, DType::f32);
+  k.body.back().number = 0.5;
+  const ScalarId result = add(k, Scalar::Mul, DType::f32, {acc, half, -1});
+  k.stores = {
+      {{1, symbol(0) * (columns * p.channels) + symbol(1) * p.channels + symbol(2), {}}, result}};
+  return k;
+}
+
+// Both zeros, both infinities and NaN among ordinary numbers, at a step that no extent shares.
+Tensor image(int64_t n) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  constexpr double kValues[] = {0.0, -0.0, 1.25, -7,   0.1, inf, -0.0, 0.0, -3.5, 1e-40, 2, -inf,
+                                8,   -0.3, 5,    -0.0, 11,  NAN, -1.5, 0.7, 1e30, 4,     -9};
+  Tensor out = Tensor::zeros(DType::f32, {n});
+  for (int64_t i = 0; i < n; ++i) out.set(i, kValues[static_cast<size_t>(i) % std::size(kValues)]);
+  return out;
+}
+
+void check_pool(const Pool& p, const Target& target) {
+  const Kernel k = pool_kernel(p);
+  const auto reference = interpret_kernel(k, {}, target);
+  const auto simd = simd_kernel(k, {}, target);
+  REQUIRE(reference.ok());
+  REQUIRE(simd.ok());
+  // An iv of one channel is no vector iv.
+  if (p.channels > 1) CHECK(simd->implementation.ends_with(" taps"));
+  std::vector<Tensor> expected = {image(k.operands[0].size),
+                                  Tensor::zeros(DType::f32, {k.operands[1].size})};
+  std::vector<Tensor> got = {expected[0].clone(), expected[1].clone()};
+  run_kernel(*reference, k, {}, expected);
+  run_kernel(*simd, k, {}, got);
+  CHECK(first_difference(expected[1], got[1]) == -1);
+}
+
+}  // namespace
+
+TEST_CASE("pooling folds its windows in registers to the interpreter's bits") {
+  for (Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
+    if (isa > detect_cpu().native.isa) continue;
+    Target target;
+    target.isa = isa;
+    for (Combine combine : {Combine::Max, Combine::Min, Combine::Add, Combine::Mul})
+      for (Padding padding : {Padding::None, Padding::Zero, Padding::Filled})
+        for (int64_t stride : {1, 2})
+          // Less than a vector, whole vectors, and last columns that are computed twice in part.
+          for (int64_t channels : {1, 3, 8, 16, 17, 24, 31, 64, 71, 150}) {
+            CAPTURE(name(isa));
+            CAPTURE(static_cast<int>(combine));
+            CAPTURE(static_cast<int>(padding));
+            CAPTURE(stride);
+            CAPTURE(channels);
+            check_pool({combine, padding, stride, channels}, target);
+          }
+  }
+}
+
+}  // namespace lathe
