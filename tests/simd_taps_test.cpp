@@ -161,10 +161,14 @@ TEST_CASE("sums that are scaled by what data looks up") {
   fold add f32 %0
   then
   %1 = load i64 a1[{}*p0 + p1]
-  %2 = load f32 a2[%1]
-  %3 = acc f32 0
-  %4 = mul f32 %3, %2
-  store a3[{}*p0 + p1] = %4
+  %2 = const i64 4
+  %3 = min i64 %1, %2
+  %4 = const i64 0
+  %5 = max i64 %3, %4
+  %6 = load f32 a2[%5]
+  %7 = acc f32 0
+  %8 = mul f32 %7, %6
+  store a3[{}*p0 + p1] = %8
 }}
 )",
                            15 * channels, 3 * channels, 3 * channels, channels, 5 * channels,
