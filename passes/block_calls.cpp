@@ -103,6 +103,7 @@ struct Use {
   std::vector<int64_t> steps;
   int64_t reach = 0;
   int touches = 0;
+  size_t first = 0, last = 0;  // of the calls that touch it
   bool written = false, written_first = false;
   bool mixed = false;  // touched at different rows at a time
 
@@ -178,7 +179,7 @@ class Blocking {
     std::vector<size_t> calls = run.calls;
     calls.push_back(at);
     std::optional<Run> longer = with_rows(steps, std::move(calls));
-    if (longer && row_bytes(longer->uses) > block_bytes()) return std::nullopt;
+    if (longer && row_bytes(*longer) > block_bytes()) return std::nullopt;
     return longer;
   }
 
@@ -210,7 +211,8 @@ class Blocking {
 
   // False where a call does not have these rows, or needs what others leave at another row.
   bool find_uses(const std::vector<Step>& steps, Run& run) const {
-    for (const size_t i : run.calls) {
+    for (size_t c = 0; c < run.calls.size(); ++c) {
+      const size_t i = run.calls[c];
       const Kernel& k = kernel(steps[i]);
       std::optional<Row> row = row_of(k, run.counts);
       if (!row || !rows_lie_apart(k, run.counts, *row)) return false;
@@ -218,8 +220,9 @@ class Blocking {
         const BufferRef& at = steps[i].args[a];
         Use& use = run.uses[at.buffer];
         const bool out = k.operands[a].role != OperandRole::In;
+        use.last = c;
         if (!use.at) {
-          use.at = &at, use.steps = row->steps[a];
+          use.at = &at, use.steps = row->steps[a], use.first = c;
           use.written_first = k.operands[a].role == OperandRole::Out;
         }
         use.mixed = use.mixed || use.steps != row->steps[a] || !same_place(*use.at, at);
@@ -233,30 +236,37 @@ class Blocking {
     });
   }
 
-  static int64_t row_bytes(const Uses& uses) {
-    int64_t n = 0;
-    for (const auto& [buffer, use] : uses)
-      if (use.steps.back() != 0) n += use.reach;
-    return n;
+  // What a row takes of the cache at most.
+  static int64_t row_bytes(const Run& run) {
+    int64_t most = 0;
+    for (size_t c = 0; c < run.calls.size(); ++c) {
+      int64_t n = 0;
+      for (const auto& [buffer, use] : run.uses)
+        if (use.steps.back() != 0 && use.first <= c && c <= use.last) n += use.reach;
+      most = std::max(most, n);
+    }
+    return most;
   }
 
-  int64_t block_bytes() const {
-    static const char* e = getenv("ROWS_BLOCK");
-    return e ? atoll(e) : target_.l2_bytes / 8;
-  }
+  int64_t block_bytes() const { return target_.l2_bytes / 8; }
 
+  // What is read again comes from L3 as fast as it is worked on; what is written there and read
+  // back does not, nor does what memory holds.
   bool pays(const Run& run) const {
     if (run.calls.size() < 2) return false;
-    int64_t shared = 0, touched = 0;
+    const std::set<int> inside = temporaries(run);
+    int64_t shared = 0, once = 0, gone = 0, again = 0;
     for (const auto& [buffer, use] : run.uses) {
-      if (use.steps.back() == 0) shared += use.reach;
-      else touched += use.touches * use.reach;
+      if (use.steps.back() == 0) {
+        shared += use.reach;
+        continue;
+      }
+      once += use.reach, again += (use.touches - 1) * use.reach;
+      if (inside.contains(buffer)) gone += use.reach;
     }
-    static const char* e = getenv("ROWS_LEAST");
-    const int64_t least = e ? atoll(e) : target_.l2_bytes;
-    const int64_t once = row_bytes(run.uses);
-    return once * product(run.counts) > least && 4 * touched > 5 * once && once <= block_bytes() &&
-           2 * shared <= block_bytes();
+    const int64_t enough = 4 * gone >= once ? target_.l2_bytes : target_.l3_bytes;
+    return once * product(run.counts) > enough && 4 * again >= once &&
+           row_bytes(run) <= block_bytes() && 2 * shared <= block_bytes();
   }
 
   // Loops over all blocks, outermost first: the last one over `each` rows at a time, with `rest`
@@ -269,7 +279,7 @@ class Blocking {
   Blocks blocks(const Run& run) const {
     Blocks b{.counts = run.counts};
     int64_t rows = std::max<int64_t>(
-        1, std::min(block_bytes() / row_bytes(run.uses), product(run.counts) / kBlocks));
+        1, std::min(block_bytes() / row_bytes(run), product(run.counts) / kBlocks));
     while (b.counts.size() > 1 && rows >= b.counts.back()) {
       rows /= b.counts.back();
       b.counts.pop_back();
