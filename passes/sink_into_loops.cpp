@@ -150,8 +150,7 @@ class Sinking {
     const std::vector<int64_t> along = *steps_along(kernel(call), s.iv);
     for (size_t i = 0; i < call.args.size(); ++i) {
       BufferRef& r = call.args[i];
-      const int64_t step =
-          s.each * along[i] * element_bytes(kernel(call), static_cast<int32_t>(i));
+      const int64_t step = s.each * along[i] * element_bytes(kernel(call), static_cast<int32_t>(i));
       if (r.buffer == s.buffer || step == 0) continue;
       r.terms.push_back({loop.loop, s.reverse ? -step : step, false});
       if (s.reverse) r.offset += step * (loop.count - 1);
