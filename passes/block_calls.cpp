@@ -64,22 +64,17 @@ class Blocking {
     return out;
   }
 
-  // What L3 holds is read again as fast as kernels work on it; what they write there, or fetch from
-  // memory, is not.
+  // Hardware prefetches what kernels read again, from memory too, about as fast as they work on it:
+  // it pays where a good part of what they touch does not have to be written.
   bool pays(const RowRun& run) const {
     if (run.calls.size() < 2 || run.rows() < kBlocks) return false;
     const std::set<int> inside = temporaries(run);
-    int64_t shared = 0, once = 0, again = 0, gone = 0;  // bytes of a row
+    int64_t shared = 0, once = 0, gone = 0;  // bytes of a row
     for (const auto& [buffer, use] : run.uses) {
-      if (use.steps.back() == 0) {
-        shared += use.reach;
-        continue;
-      }
-      once += use.reach, again += (use.touches - 1) * use.reach;
+      (use.steps.back() == 0 ? shared : once) += use.reach;
       if (inside.contains(buffer)) gone += use.reach;
     }
-    const int64_t enough = 4 * gone >= once ? target_.l2_bytes : target_.l3_bytes;
-    return once * run.rows() > enough && 4 * again >= once && 2 * shared <= block_bytes();
+    return once * run.rows() > target_.l2_bytes && 4 * gone >= once && 2 * shared <= block_bytes();
   }
 
   Blocks blocks(const RowRun& run) const {

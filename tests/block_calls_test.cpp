@@ -17,11 +17,11 @@ namespace {
 
 constexpr int64_t kSmall = 8 << 10, kLarge = int64_t{1} << 40;
 
-// L2 and L3 of these bytes say whether tensors stay in cache.
+// An L2 of so many bytes says whether tensors stay in cache.
 CompileOptions options(int64_t cache_bytes, Backend backend = Backend::Interpreter,
                        int threads = 1) {
   CompileOptions o = compile_options();
-  o.target.l2_bytes = o.target.l3_bytes = cache_bytes;
+  o.target.l2_bytes = cache_bytes;
   o.backend = backend;
   o.threads = threads;
   o.wait_compile = true;
