@@ -73,6 +73,14 @@ int64_t mentions(std::span<const Step> steps, int buffer) {
   return n;
 }
 
+bool same_place(const BufferRef& a, const BufferRef& b) {
+  const auto same_term = [](const LoopTerm& x, const LoopTerm& y) {
+    return x.loop == y.loop && x.stride == y.stride && x.parity == y.parity;
+  };
+  return a.buffer == b.buffer && a.offset == b.offset &&
+         std::ranges::equal(a.terms, b.terms, same_term);
+}
+
 bool writes(const Program& p, const Step& s, int buffer) {
   for (size_t i = 0; i < s.args.size(); ++i) {
     const bool out =

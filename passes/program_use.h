@@ -10,6 +10,8 @@ namespace lathe {
 // How often the steps name a buffer.
 int64_t mentions(std::span<const Step> steps, int buffer);
 
+bool same_place(const BufferRef& a, const BufferRef& b);
+
 // Whether a step, or one inside of it, writes a buffer.
 bool writes(const Program& p, const Step& s, int buffer);
 

@@ -46,13 +46,6 @@ std::optional<std::vector<int64_t>> reach_of(const Kernel& k, const KernelRow& r
   return reach;
 }
 
-bool same_place(const BufferRef& a, const BufferRef& b) {
-  const auto same_term = [](const LoopTerm& x, const LoopTerm& y) {
-    return x.loop == y.loop && x.stride == y.stride && x.parity == y.parity;
-  };
-  return a.offset == b.offset && std::ranges::equal(a.terms, b.terms, same_term);
-}
-
 class Finder {
  public:
   Finder(const Program& p, const std::vector<Step>& steps, int64_t most)
