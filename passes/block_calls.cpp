@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "passes/kernel_part.h"
 #include "passes/kernel_passes.h"
@@ -37,7 +38,8 @@ class Blocking {
     int64_t each = 1, rest = 0;
   };
 
-  // A row takes so much of L2 that a block has what its kernels share there too.
+  // What the rows of a block take of L2 at a time. Less is slower where memory is read, which is
+  // prefetched anew for each block; more is slower where temporaries would fit into L1.
   int64_t block_bytes() const { return target_.l2_bytes / 8; }
 
   const Kernel& kernel(const Step& call) const {
