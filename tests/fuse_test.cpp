@@ -53,6 +53,15 @@ TEST_CASE("what is read elsewhere too stays where it is written") {
   check_ladder(g);
 }
 
+TEST_CASE("exponentials stay where they are beside no accumulators") {
+  Graph g;
+  const Expr x = matrix(g, "x");
+  const Expr z = x - keep_axes(reduce_max(x, {1}), {1}), e = exp(z), sum = reduce_sum(e, {1});
+  g.add_output("y", (z - log(keep_axes(sum, {1}))).value);
+  CHECK(!together(fuse(g), e, sum));
+  check_ladder(g);
+}
+
 TEST_CASE("what is made of more than it is stays where it is written") {
   Graph g;
   const Expr x = matrix(g, "x"), y = matrix(g, "y"), z = matrix(g, "z");
