@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/op.h"
+#include "ir/scalar.h"
 #include "passes/group_order.h"
 #include "passes/rebuild.h"
 
@@ -30,6 +31,7 @@ class Fuser {
     classify();
     for (uint32_t id = 0; id < count_; ++id)
       if (plan_.disposition[id] == Disposition::Grouped) place(id);
+    for (int g = 0; g < std::ssize(plan_.groups); ++g) move_into_reduction(g);
     absorb_prologues();
     repeat_masks();
     find_outputs();
@@ -334,6 +336,70 @@ class Fuser {
     merge(static_cast<int>(reader), g);
     target.dims = dims;
     target.core = core;
+  }
+
+  // What only a reduction reads leaves its group for the reduction's where its operands are no more
+  // to read than it is to write and read: squares of which a norm is the sum. What 16 bits hold
+  // stays, as it is rounded where it is written; so do exponentials and their like, whose long
+  // chains run slower beside accumulators (measured).
+  void move_into_reduction(int g) {
+    FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
+    if (group.core < 0 || group.nodes.empty()) return;
+    const auto core = static_cast<uint32_t>(group.core);
+    const auto* axes = std::get_if<AxesAttrs>(&node(core).attrs);
+    if (!axes || axes->axes.size() != 1 || def(core).cls != OpClass::Reduce) return;
+    const uint32_t last = node(core).operands[0].node;
+    const int from = plan_.group_of[last];
+    if (from < 0 || from == g || plan_.groups[static_cast<size_t>(from)].core >= 0) return;
+    std::set<uint32_t> moved, seen = {last};
+    int64_t traffic = 0;
+    bool ordered = false;
+    for (auto next = seen.end(); next != seen.begin();) {
+      const uint32_t id = *--next;
+      if (const DType t = node(id).types[0].dtype; is_float(t) && byte_size(t) == 2) return;
+      if (may_move(id, from, core, moved)) {
+        moved.insert(id);
+        for (const Value& v : node(id).operands) seen.insert(v.node);
+        continue;
+      }
+      if (!walked_in_order(id)) return;
+      if (disposition(id) == Disposition::Inline) continue;
+      ordered = ordered || elements(id) == elements(last);
+      traffic += bytes(id) * (is_read_outside(id, from) ? 1 : 2);
+    }
+    if (moved.empty() || !ordered || traffic > 2 * bytes(last) ||
+        group.nodes.size() + moved.size() > kMaxGroupNodes)
+      return;
+    std::erase_if(plan_.groups[static_cast<size_t>(from)].nodes,
+                  [&](uint32_t id) { return moved.contains(id); });
+    for (const uint32_t id : moved) plan_.group_of[id] = g;
+    group.nodes.insert(group.nodes.end(), moved.begin(), moved.end());
+    std::ranges::sort(group.nodes);
+  }
+
+  bool may_move(uint32_t id, int from, uint32_t core, const std::set<uint32_t>& moved) const {
+    const std::optional<Scalar> scalar = parse_scalar(def(id).name);
+    const bool is_long = scalar && info(*scalar).cls == ScalarClass::expanded;
+    return plan_.group_of[id] == from && def(id).cls == OpClass::Elementwise && !is_long &&
+           !is_output(id) && std::ranges::all_of(users_[id], [&](uint32_t u) {
+             return u == core || moved.contains(u);
+           });
+  }
+
+  bool is_read_outside(uint32_t id, int g) const {
+    return plan_.group_of[id] != g || is_output(id) ||
+           std::ranges::any_of(users_[id], [&](uint32_t u) { return plan_.group_of[u] != g; });
+  }
+
+  // Whether reading an operand in a reduction over one axis leaves the order of its sum to the
+  // others: values in memory, and those that are the same along some axes.
+  bool walked_in_order(uint32_t id) const {
+    if (disposition(id) != Disposition::Inline) return true;
+    const OpClass c = def(id).cls;
+    return (c == OpClass::Source || c == OpClass::Elementwise ||
+            std::holds_alternative<BroadcastAttrs>(node(id).attrs)) &&
+           std::ranges::all_of(node(id).operands,
+                               [&](const Value& v) { return walked_in_order(v.node); });
   }
 
   // Comparisons and what is made of truth values alone.

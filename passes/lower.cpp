@@ -10,6 +10,7 @@
 #include "passes/fuse.h"
 #include "passes/kernel_passes.h"
 #include "passes/pipeline.h"
+#include "passes/program_use.h"
 
 namespace lathe {
 namespace {
@@ -39,14 +40,6 @@ Step copy_step(BufferRef from, BufferRef to, int64_t bytes) {
   s.bytes = bytes;
   s.args = {std::move(from), std::move(to)};
   return s;
-}
-
-bool same_place(const BufferRef& a, const BufferRef& b) {
-  const auto same_term = [](const LoopTerm& x, const LoopTerm& y) {
-    return x.loop == y.loop && x.stride == y.stride && x.parity == y.parity;
-  };
-  return a.buffer == b.buffer && a.offset == b.offset && a.terms.size() == b.terms.size() &&
-         std::equal(a.terms.begin(), a.terms.end(), b.terms.begin(), same_term);
 }
 
 std::string group_label(const Graph& g, const FusionGroup& group) {

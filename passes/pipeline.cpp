@@ -1,6 +1,7 @@
 #include "passes/pipeline.h"
 
 #include "ir/graph_verify.h"
+#include "passes/block_calls.h"
 #include "passes/block_rows.h"
 #include "passes/decompose.h"
 #include "passes/fold.h"
@@ -60,6 +61,8 @@ constexpr ProgramPass kProgramPasses[] = {
      "products as they will run, and each temporary has one use"},
     {"write_updates_in_place", alone<write_updates_in_place>,
      "frees temporaries before they are placed"},
+    {"block_calls", alone<block_calls>,
+     "after updates in place, which look for one writer's call; temporaries shrink"},
     {"plan_memory", alone<plan_memory>, "last: needs the final steps"},
 };
 

@@ -73,6 +73,40 @@ int64_t mentions(std::span<const Step> steps, int buffer) {
   return n;
 }
 
+bool same_place(const BufferRef& a, const BufferRef& b) {
+  const auto same_term = [](const LoopTerm& x, const LoopTerm& y) {
+    return x.loop == y.loop && x.stride == y.stride && x.parity == y.parity;
+  };
+  return a.buffer == b.buffer && a.offset == b.offset &&
+         std::ranges::equal(a.terms, b.terms, same_term);
+}
+
+bool writes(const Program& p, const Step& s, int buffer) {
+  for (size_t i = 0; i < s.args.size(); ++i) {
+    const bool out =
+        s.kind == StepKind::Call
+            ? p.kernels[static_cast<size_t>(s.kernel)].operands[i].role != OperandRole::In
+            : i == 1;
+    if (s.args[i].buffer == buffer && out) return true;
+  }
+  const auto any = [&](const std::vector<Step>& steps) {
+    return std::ranges::any_of(steps, [&](const Step& t) { return writes(p, t, buffer); });
+  };
+  return any(s.body) || any(s.other);
+}
+
+bool depends(const Program& p, const Step& a, const Step& b) {
+  const auto touches = [&](const std::vector<Step>& steps) {
+    return std::ranges::any_of(steps, [&](const Step& inner) { return depends(p, inner, b); });
+  };
+  return std::ranges::any_of(a.args,
+                             [&](const BufferRef& r) {
+                               return writes(p, b, r.buffer) ||
+                                      (writes(p, a, r.buffer) && mentions({&b, 1}, r.buffer) > 0);
+                             }) ||
+         touches(a.body) || touches(a.other);
+}
+
 void drop_unused(Program& p) {
   drop_kernels(p);
   drop_constants(p.plan);

@@ -7,6 +7,7 @@
 #include <span>
 #include <tuple>
 
+#include "passes/kernel_part.h"
 #include "passes/kernel_passes.h"
 #include "passes/program_use.h"
 
@@ -77,7 +78,7 @@ class Sinking {
       return std::nullopt;
     for (size_t i = at + 1; i <= s.loop; ++i)
       for (const BufferRef& from : call.args)
-        if (writes(steps[i], from.buffer)) return std::nullopt;
+        if (writes(p_, steps[i], from.buffer)) return std::nullopt;
     return s;
   }
 
@@ -124,20 +125,9 @@ class Sinking {
         s.iv = t.symbol, s.each = extent = extent / count;
       last += t.coefficient * (extent - 1);
     }
-    const SymbolId iv = s.iv;
-    if (iv < 0 || last >= elements) return false;
-    for (const DerivedSymbol& d : k.derived)
-      if (d.numerator.coefficient(iv) != 0) return false;
-    for (const Guard& g : k.guards)
-      if (g.index.coefficient(iv) != 0) return false;
-    std::map<int32_t, int64_t> steps;  // of operands along the iv: one each
-    for (const Instr& in : k.body) {
-      if (in.index.coefficient(iv) != 0 || !in.access.indirect.empty()) return false;
-      if (in.op != Scalar::Load) continue;
-      const int64_t step = in.access.offset.coefficient(iv);
-      if (step < 0 || steps.emplace(in.access.operand, step).first->second != step) return false;
-    }
-    return true;
+    if (s.iv < 0 || last >= elements) return false;
+    const auto steps = steps_along(k, s.iv);
+    return steps && std::ranges::all_of(*steps, [](int64_t step) { return step >= 0; });
   }
 
   // Points that share an element of the factor that does not move with the slices: a slice's share
@@ -154,24 +144,13 @@ class Sinking {
     return 0;
   }
 
-  bool writes(const Step& s, int buffer) const {
-    for (size_t i = 0; i < s.args.size(); ++i) {
-      const bool out =
-          s.kind == StepKind::Call ? kernel(s).operands[i].role != OperandRole::In : i == 1;
-      if (s.args[i].buffer == buffer && out) return true;
-    }
-    const auto any = [&](const std::vector<Step>& steps) {
-      return std::ranges::any_of(steps, [&](const Step& t) { return writes(t, buffer); });
-    };
-    return any(s.body) || any(s.other);
-  }
-
   void sink(std::vector<Step>& steps, const Slices& s) {
     Step call = std::move(steps[s.call]);
     Step& loop = steps[s.loop];
+    const std::vector<int64_t> along = *steps_along(kernel(call), s.iv);
     for (size_t i = 0; i < call.args.size(); ++i) {
       BufferRef& r = call.args[i];
-      const int64_t step = s.each * stride(kernel(call), static_cast<int32_t>(i), s.iv);
+      const int64_t step = s.each * along[i] * element_bytes(kernel(call), static_cast<int32_t>(i));
       if (r.buffer == s.buffer || step == 0) continue;
       r.terms.push_back({loop.loop, s.reverse ? -step : step, false});
       if (s.reverse) r.offset += step * (loop.count - 1);
@@ -181,14 +160,6 @@ class Sinking {
     p_.plan.buffers[static_cast<size_t>(s.buffer)].bytes = s.bytes;
     loop.body.insert(loop.body.begin(), std::move(call));
     steps.erase(steps.begin() + static_cast<int64_t>(s.call));
-  }
-
-  // Bytes between an operand's elements at two values of the iv.
-  static int64_t stride(const Kernel& k, int32_t operand, SymbolId iv) {
-    for (const Instr& in : k.body)
-      if (in.op == Scalar::Load && in.access.operand == operand)
-        return in.access.offset.coefficient(iv) * element_bytes(k, operand);
-    return 0;
   }
 
   static void in_its_slice(std::vector<Step>& steps, const Slices& s, int64_t count) {
@@ -202,36 +173,11 @@ class Sinking {
     }
   }
 
-  // The kernel over the first values of a parallel iv: where others begin is the caller's.
   int one_slice(int kernel, SymbolId iv, int64_t each) {
     const auto [known, is_new] =
         slices_.try_emplace({kernel, iv, each}, static_cast<int>(p_.kernels.size()));
     if (!is_new) return known->second;
-    Kernel k = p_.kernels[static_cast<size_t>(kernel)];
-    const int64_t less = k.par[static_cast<size_t>(iv)] - each;
-    std::vector<int64_t> steps(k.operands.size(), 0);
-    const auto without = [&](IndexExpr& e) {
-      if (each > 1) return;
-      IndexExpr out(e.constant);
-      for (const IndexTerm& t : e.terms)
-        if (t.symbol != iv)
-          out.terms.push_back({t.symbol > iv ? t.symbol - 1 : t.symbol, t.coefficient});
-      e = std::move(out);
-    };
-    const auto access = [&](Access& a) {
-      steps[static_cast<size_t>(a.operand)] = a.offset.coefficient(iv);
-      without(a.offset);
-    };
-    for (DerivedSymbol& d : k.derived) without(d.numerator);
-    for (Guard& g : k.guards) without(g.index);
-    for (Instr& in : k.body) {
-      without(in.index);
-      if (in.op == Scalar::Load) access(in.access);
-    }
-    access(k.stores[0].access);
-    for (size_t i = 0; i < steps.size(); ++i) k.operands[i].size -= steps[i] * less;
-    if (each == 1) k.par.erase(k.par.begin() + iv);
-    else k.par[static_cast<size_t>(iv)] = each;
+    Kernel k = first_values(p_.kernels[static_cast<size_t>(kernel)], iv, each);
     p_.schedules.push_back(choose_schedule(k, target_));
     p_.kernels.push_back(std::move(k));
     return known->second;

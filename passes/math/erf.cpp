@@ -67,9 +67,9 @@ ScalarId expand_Erf(Emitter& e, ScalarId x, ScalarId) {
   const ScalarId limited = e.select(e.lt(limit, magnitude), limit, magnitude);  // NaN passes
   const ScalarId u = e.sub(limited, one);
   const ScalarId q = e.polynomial(u, k.q), c = e.number(k.c);
-  const ScalarId n = e.round(e.fma(u, q, c));
-  const ScalarId r = e.fma(u, q, e.sub(c, n));
-  const ScalarId erfc = e.scale2(e.polynomial(r, k.power), e.cast(e.int_type(), n));
+  const Emitter::Nearest n = e.nearest(e.fma(u, q, c), 1);
+  const ScalarId r = e.fma(u, q, e.sub(c, n.number));
+  const ScalarId erfc = e.scale2(e.polynomial(r, k.power), n.integer);
   const ScalarId far = e.with_sign(e.sub(one, erfc), x);
   return e.select(e.lt(magnitude, one), near, far);
 }

@@ -53,7 +53,6 @@ class Emitter {
   ScalarId neg(ScalarId a) { return op(Scalar::Neg, type_, {a}); }
   ScalarId abs(ScalarId a) { return op(Scalar::Abs, type_, {a}); }
   ScalarId floor(ScalarId a) { return op(Scalar::Floor, type_, {a}); }
-  ScalarId round(ScalarId a) { return op(Scalar::RoundEven, type_, {a}); }
   ScalarId lt(ScalarId a, ScalarId b) { return op(Scalar::Lt, DType::boolean, {a, b}); }
   ScalarId eq(ScalarId a, ScalarId b) { return op(Scalar::Eq, DType::boolean, {a, b}); }
   ScalarId both(ScalarId a, ScalarId b) { return op(Scalar::And, DType::boolean, {a, b}); }
