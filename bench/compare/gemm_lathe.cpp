@@ -14,6 +14,7 @@ std::function<void()> prepare_gemm(const Gemm& g, int threads) {
   graph.add_output("c", matmul(a, constant(graph, std::move(b))).value);
   CompileOptions options = compile_options();
   options.threads = threads;
+  options.wait_compile = true;
   const std::shared_ptr<Executable> executable = compile(graph, options);
   return [executable, g] {
     void* const in[] = {const_cast<float*>(g.a)};
