@@ -22,10 +22,11 @@ class Memory:
                                  "ort": self._arena}[engine]()}
 
     def _printed(self):
-        """The figure of the program's own text."""
+        """The figures of the program's own text: what all threads share, and what each has."""
         text = subprocess.run([self.bin / "lathe", "inspect", self.models.model, "--stage", "program"],
                               capture_output=True, text=True, check=True).stdout
-        return int(re.search(r"^  arena (\d+) bytes$", text, re.M)[1])
+        shared, each = (re.search(rf"^  {kind} (\d+) bytes$", text, re.M) for kind in ("arena", "local"))
+        return int(shared[1]) + (self.row.threads * int(each[1]) if each else 0)
 
     def _measured(self):
         (result,) = engines.ask([self.bin / "memory_lathe", self.models.model, self.row.threads],
