@@ -72,7 +72,7 @@ class DriverWriter {
     std::string args;
     for (const BufferRef& r : s.args) args += (args.empty() ? "" : ", ") + address(r);
     const KernelSchedule& schedule = program_.schedules[static_cast<size_t>(s.kernel)];
-    const Kernel& k = program_.kernels[static_cast<size_t>(s.kernel)];
+    const Kernel& k = program_.kernel_of(s);
     const int64_t extent =
         schedule.parallel >= 0 ? k.par[static_cast<size_t>(schedule.parallel)] : 1;
     line(depth, fmt::format("{{ void* const a[] = {{{}}};", args));

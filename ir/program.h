@@ -11,6 +11,16 @@ struct Program {
   std::vector<Kernel> kernels;  // distinct
   std::vector<KernelSchedule> schedules;
   Plan plan;
+
+  const Kernel& kernel_of(const Step& call) const {
+    return kernels[static_cast<size_t>(call.kernel)];
+  }
+  // The number of a kernel that is new.
+  int add(Kernel k, const KernelSchedule& s) {
+    kernels.push_back(std::move(k));
+    schedules.push_back(s);
+    return static_cast<int>(kernels.size()) - 1;
+  }
 };
 
 // For people: buffers, ports and steps, then each kernel with its schedule. Bytes everywhere;

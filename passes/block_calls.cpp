@@ -42,10 +42,6 @@ class Blocking {
   // prefetched anew for each block; more is slower where temporaries would fit into L1.
   int64_t block_bytes() const { return target_.l2_bytes / 8; }
 
-  const Kernel& kernel(const Step& call) const {
-    return p_.kernels[static_cast<size_t>(call.kernel)];
-  }
-
   // What is independent has small temporaries already.
   void visit(std::vector<Step>& steps) {
     for (Step& s : steps)
@@ -101,7 +97,7 @@ class Blocking {
     std::vector<Step> block, rest;
     std::map<int, int> of_rest;  // its own temporaries
     for (const size_t i : run.calls) {
-      const KernelRow row = *row_of(kernel(steps[i]), counts);
+      const KernelRow row = *row_of(p_.kernel_of(steps[i]), counts);
       block.push_back(call_block(steps[i], row, b.each, inside, loops));
       if (b.rest > 0) rest.push_back(call_rest(steps[i], row, b, inside, of_rest));
     }
@@ -161,8 +157,7 @@ class Blocking {
   int part(int kernel, const KernelRow& row, int64_t rows) {
     Dims extents = row.extents;
     extents[static_cast<size_t>(row.iv)] *= rows;
-    const auto [known, is_new] =
-        parts_.try_emplace({kernel, extents}, static_cast<int>(p_.kernels.size()));
+    const auto [known, is_new] = parts_.try_emplace({kernel, extents}, -1);
     if (!is_new) return known->second;
     Kernel k = p_.kernels[static_cast<size_t>(kernel)];
     for (size_t iv = extents.size(); iv-- > 0;)
@@ -171,9 +166,7 @@ class Blocking {
     canonicalize_parallel(k);
     KernelSchedule schedule = choose_schedule(k, target_);
     schedule.parallel = -1, schedule.grain = 1;  // the loop has the threads
-    p_.schedules.push_back(schedule);
-    p_.kernels.push_back(std::move(k));
-    return known->second;
+    return known->second = p_.add(std::move(k), schedule);
   }
 
   Program& p_;

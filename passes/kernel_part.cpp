@@ -5,13 +5,6 @@
 namespace lathe {
 namespace {
 
-template <class K, class F>
-void for_each_access(K& k, F&& fn) {
-  for (auto& in : k.body)
-    if (in.op == Scalar::Load) fn(in.access);
-  for (auto& s : k.stores) fn(s.access);
-}
-
 void without(IndexExpr& e, SymbolId iv) {
   std::erase_if(e.terms, [&](const IndexTerm& t) { return t.symbol == iv; });
   for (IndexTerm& t : e.terms)

@@ -7,6 +7,14 @@
 
 namespace lathe {
 
+// fn(Access&) of all loads and stores.
+template <class K, class F>
+void for_each_access(K& k, F&& fn) {
+  for (auto& in : k.body)
+    if (in.op == Scalar::Load) fn(in.access);
+  for (auto& s : k.stores) fn(s.access);
+}
+
 // By operand, the elements between what neighbouring values of a parallel iv reach. Nothing where
 // more than plain offsets depends on the iv, where accesses of one operand move apart or where
 // data decides what an access reaches: then the caller cannot say where a part begins.

@@ -266,8 +266,7 @@ class ProgramBuilder {
     if (fresh) {
       KernelSchedule schedule = choose_schedule(kernel, target_);
       if (independent_) schedule.parallel = -1, schedule.grain = 1;  // the loop has the threads
-      program_.schedules.push_back(schedule);
-      program_.kernels.push_back(std::move(kernel));
+      program_.add(std::move(kernel), schedule);
     }
     return found->second;
   }

@@ -352,7 +352,7 @@ class Packer {
     if (p_.plan.buffers[static_cast<size_t>(literal.buffer)].kind != BufferKind::Constant ||
         literal.offset != 0 || !literal.terms.empty())
       return false;
-    const Kernel k = p_.kernels[static_cast<size_t>(s.kernel)];
+    const Kernel k = p_.kernel_of(s);
     const int64_t columns = extent(k, f->n), whole = columns / f->width * f->width;
     if (columns <= f->width) {
       out.push_back(call(s, *f, pack_part(k, *f, {0, columns, f->width})));
@@ -403,8 +403,8 @@ class Packer {
     const auto [found, fresh] =
         by_text_.emplace(print_kernel(k), static_cast<int>(p_.kernels.size()));
     if (fresh) {
-      p_.schedules.push_back(choose_schedule(k, target_));
-      p_.kernels.push_back(std::move(k));
+      const KernelSchedule schedule = choose_schedule(k, target_);
+      p_.add(std::move(k), schedule);
     }
     return found->second;
   }

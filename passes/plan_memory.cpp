@@ -174,7 +174,7 @@ void write_updates_in_place(Program& p, const Target&) {
     if (writer == 0) continue;
     Step& call = steps[writer - 1];
     if (call.kind != StepKind::Call) continue;
-    const Kernel& k = p.kernels[static_cast<size_t>(call.kernel)];
+    const Kernel& k = p.kernel_of(call);
     int target = -1;
     bool safe = true;
     for (int i = 0; i < std::ssize(call.args); ++i)

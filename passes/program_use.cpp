@@ -84,9 +84,7 @@ bool same_place(const BufferRef& a, const BufferRef& b) {
 bool writes(const Program& p, const Step& s, int buffer) {
   for (size_t i = 0; i < s.args.size(); ++i) {
     const bool out =
-        s.kind == StepKind::Call
-            ? p.kernels[static_cast<size_t>(s.kernel)].operands[i].role != OperandRole::In
-            : i == 1;
+        s.kind == StepKind::Call ? p.kernel_of(s).operands[i].role != OperandRole::In : i == 1;
     if (s.args[i].buffer == buffer && out) return true;
   }
   const auto any = [&](const std::vector<Step>& steps) {

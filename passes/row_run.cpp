@@ -31,10 +31,9 @@ std::optional<std::vector<int64_t>> reach_of(const Kernel& k, const KernelRow& r
     reach[operand] = std::max(reach[operand], (last + 1) * byte_size(k.operands[operand].dtype));
     return true;
   };
-  for (const Instr& in : k.body)
-    if (in.op == Scalar::Load && !see(in.access)) return std::nullopt;
-  for (const Store& s : k.stores)
-    if (!see(s.access)) return std::nullopt;
+  bool plain = true;
+  for_each_access(k, [&](const Access& a) { plain = plain && see(a); });
+  if (!plain) return std::nullopt;
   for (size_t i = 0; i < reach.size(); ++i) {
     int64_t span = reach[i];
     for (size_t l = counts.size(); l-- > 0;) {
@@ -67,14 +66,10 @@ class Finder {
   }
 
  private:
-  const Kernel& kernel(const Step& call) const {
-    return p_.kernels[static_cast<size_t>(call.kernel)];
-  }
-
   // Matrix products share a factor among rows, and have tiles of their own.
   bool has_rows(const Step& s) const {
     if (s.kind != StepKind::Call) return false;
-    const Kernel& k = kernel(s);
+    const Kernel& k = p_.kernel_of(s);
     if (k.par.empty() || k.core == Core::Scatter || k.steps() == 0) return false;
     return k.order == Order::Lanes ||
            std::ranges::none_of(k.reductions, [](const Reduction& r) { return is_fma(r.combine); });
@@ -102,7 +97,7 @@ class Finder {
     int64_t most = 0;
     for (const size_t i : calls) {
       int64_t points = 1;
-      for (const int64_t extent : kernel(steps_[i]).par) ends.insert(points *= extent);
+      for (const int64_t extent : p_.kernel_of(steps_[i]).par) ends.insert(points *= extent);
       most = std::gcd(most, points);
     }
     ends.insert(most);
@@ -134,7 +129,7 @@ class Finder {
     run.uses.clear();
     for (size_t c = 0; c < run.calls.size(); ++c) {
       const Step& call = steps_[run.calls[c]];
-      const Kernel& k = kernel(call);
+      const Kernel& k = p_.kernel_of(call);
       const std::optional<KernelRow> row = row_of(k, run.counts);
       if (!row) return false;
       const auto reach = reach_of(k, *row, run.counts);

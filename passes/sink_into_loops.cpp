@@ -46,13 +46,9 @@ class Sinking {
       if (const std::optional<Slices> s = find_slices(steps, i)) sink(steps, *s);
   }
 
-  const Kernel& kernel(const Step& call) const {
-    return p_.kernels[static_cast<size_t>(call.kernel)];
-  }
-
   // The only store's buffer; -1 where it is not a whole temporary.
   int result(const Step& call) const {
-    const Kernel& k = kernel(call);
+    const Kernel& k = p_.kernel_of(call);
     if (k.stores.size() != 1 || !k.stores[0].access.indirect.empty()) return -1;
     const auto operand = static_cast<size_t>(k.stores[0].access.operand);
     const BufferRef& to = call.args[operand];
@@ -64,7 +60,7 @@ class Sinking {
 
   std::optional<Slices> find_slices(const std::vector<Step>& steps, size_t at) const {
     const Step& call = steps[at];
-    if (call.kind != StepKind::Call || !is_product(kernel(call))) return std::nullopt;
+    if (call.kind != StepKind::Call || !is_product(p_.kernel_of(call))) return std::nullopt;
     Slices s{.call = at, .buffer = result(call)};
     if (s.buffer < 0 || 2 * bytes_of(s.buffer) <= target_.l2_bytes) return std::nullopt;
     s.loop = at + 1;
@@ -74,7 +70,8 @@ class Sinking {
       return std::nullopt;
     const Step& loop = steps[s.loop];
     if (!read_by_slices(loop.body, loop, s) || s.bytes == 0) return std::nullopt;
-    if (!find_iv(kernel(call), loop.count, s) || rows(kernel(call), s.iv) < kRows * loop.count)
+    if (!find_iv(p_.kernel_of(call), loop.count, s) ||
+        rows(p_.kernel_of(call), s.iv) < kRows * loop.count)
       return std::nullopt;
     for (size_t i = at + 1; i <= s.loop; ++i)
       for (const BufferRef& from : call.args)
@@ -102,7 +99,7 @@ class Sinking {
         if (s.bytes != 0 && (size != s.bytes || s.reverse != (stride < 0))) return false;
         s.bytes = size, s.reverse = stride < 0;
         const int64_t within = r.offset - (s.reverse ? (loop.count - 1) * size : 0);
-        const Operand& operand = kernel(step).operands[i];
+        const Operand& operand = p_.kernel_of(step).operands[i];
         if (operand.role != OperandRole::In || within < 0 ||
             within + operand.size * byte_size(operand.dtype) > size)
           return false;
@@ -147,10 +144,11 @@ class Sinking {
   void sink(std::vector<Step>& steps, const Slices& s) {
     Step call = std::move(steps[s.call]);
     Step& loop = steps[s.loop];
-    const std::vector<int64_t> along = *steps_along(kernel(call), s.iv);
+    const std::vector<int64_t> along = *steps_along(p_.kernel_of(call), s.iv);
     for (size_t i = 0; i < call.args.size(); ++i) {
       BufferRef& r = call.args[i];
-      const int64_t step = s.each * along[i] * element_bytes(kernel(call), static_cast<int32_t>(i));
+      const int64_t step =
+          s.each * along[i] * element_bytes(p_.kernel_of(call), static_cast<int32_t>(i));
       if (r.buffer == s.buffer || step == 0) continue;
       r.terms.push_back({loop.loop, s.reverse ? -step : step, false});
       if (s.reverse) r.offset += step * (loop.count - 1);
@@ -174,13 +172,11 @@ class Sinking {
   }
 
   int one_slice(int kernel, SymbolId iv, int64_t each) {
-    const auto [known, is_new] =
-        slices_.try_emplace({kernel, iv, each}, static_cast<int>(p_.kernels.size()));
+    const auto [known, is_new] = slices_.try_emplace({kernel, iv, each}, -1);
     if (!is_new) return known->second;
     Kernel k = first_values(p_.kernels[static_cast<size_t>(kernel)], iv, each);
-    p_.schedules.push_back(choose_schedule(k, target_));
-    p_.kernels.push_back(std::move(k));
-    return known->second;
+    const KernelSchedule schedule = choose_schedule(k, target_);
+    return known->second = p_.add(std::move(k), schedule);
   }
 
   Program& p_;

@@ -9,8 +9,8 @@
 #include "backends/reference/interpreter.h"
 #include "backends/simd/simd.h"
 #include "ir/kernel_text.h"
-#include "runtime/cpu.h"
 #include "tests/support/fill.h"
+#include "tests/support/kernel_gen.h"
 #include "tests/support/kernel_run.h"
 
 namespace lathe {
@@ -82,20 +82,18 @@ Tensor image(int64_t n) {
   return out;
 }
 
-void check_pool(const Pool& p, const Target& target) {
-  const Kernel k = pool_kernel(p);
+// The interpreter's bits, by taps; the last operand is the result.
+void check_taps(const Kernel& k, const std::vector<Tensor>& tensors, const Target& target) {
   const auto reference = interpret_kernel(k, {}, target);
   const auto simd = simd_kernel(k, {}, target);
   REQUIRE(reference.ok());
   REQUIRE(simd.ok());
-  // An iv of one channel is no vector iv.
-  if (p.channels > 1) CHECK(simd->implementation.ends_with(" taps"));
-  std::vector<Tensor> expected = {image(k.operands[0].size),
-                                  Tensor::zeros(DType::f32, {k.operands[1].size})};
-  std::vector<Tensor> got = {expected[0].clone(), expected[1].clone()};
+  // An iv of one element is no vector iv.
+  if (k.par.back() > 1) CHECK(simd->implementation.ends_with(" taps"));
+  std::vector<Tensor> expected = clone_all(tensors), got = clone_all(tensors);
   run_kernel(*reference, k, {}, expected);
   run_kernel(*simd, k, {}, got);
-  CHECK(first_difference(expected[1], got[1]) == -1);
+  CHECK(first_difference(expected.back(), got.back()) == -1);
 }
 
 Tensor indices(int64_t size, int64_t below) {
@@ -104,53 +102,31 @@ Tensor indices(int64_t size, int64_t below) {
   return t;
 }
 
-// The same of a kernel's text; the last operand is the result.
-void check_text(const std::string& text, const std::vector<Tensor>& tensors) {
-  const Result<Kernel> k = parse_kernel(text);
-  REQUIRE_MESSAGE(k.ok(), k.error() << "\n" << text);
-  std::vector<Tensor> expected;
-  for (const Tensor& t : tensors) expected.push_back(t.clone());
-  run_kernel(*interpret_kernel(*k, {}, Target{}), *k, {}, expected);
-  for (const Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
-    if (isa > detect_cpu().native.isa) continue;
-    Target target;
-    target.isa = isa;
-    const auto simd = simd_kernel(*k, {}, target);
-    REQUIRE(simd.ok());
-    CHECK(simd->implementation.ends_with(" taps"));
-    std::vector<Tensor> got;
-    for (const Tensor& t : tensors) got.push_back(t.clone());
-    run_kernel(*simd, *k, {}, got);
-    CHECK(first_difference(expected.back(), got.back()) == -1);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("pooling folds its windows in registers to the interpreter's bits") {
-  for (Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
-    if (isa > detect_cpu().native.isa) continue;
-    Target target;
-    target.isa = isa;
+  for (const Target& target : targets())
     for (Combine combine : {Combine::Max, Combine::Min, Combine::Add, Combine::Mul})
       for (Padding padding : {Padding::None, Padding::Zero, Padding::Filled})
         for (int64_t stride : {1, 2})
           // Less than a vector, whole vectors, and last columns that are computed twice in part.
           for (int64_t channels : {1, 3, 8, 16, 17, 24, 31, 64, 71, 150}) {
-            CAPTURE(name(isa));
+            CAPTURE(name(target.isa));
             CAPTURE(static_cast<int>(combine));
             CAPTURE(static_cast<int>(padding));
             CAPTURE(stride);
             CAPTURE(channels);
-            check_pool({combine, padding, stride, channels}, target);
+            const Kernel k = pool_kernel({combine, padding, stride, channels});
+            check_taps(k,
+                       {image(k.operands[0].size), Tensor::zeros(DType::f32, {k.operands[1].size})},
+                       target);
           }
-  }
 }
 
 // Several rows share a tile only where all that follows the reduction can be told by the ivs.
 TEST_CASE("sums that are scaled by what data looks up") {
-  for (const int64_t channels : {2, 8, 16, 24, 40, 100})
-    check_text(fmt::format(R"(kernel reduce {{
+  for (const int64_t channels : {2, 8, 16, 24, 40, 100}) {
+    const std::string text = fmt::format(R"(kernel reduce {{
   a0 = in f32[{}]
   a1 = in i64[{}]
   a2 = in f32[5]
@@ -171,10 +147,16 @@ TEST_CASE("sums that are scaled by what data looks up") {
   store a3[{}*p0 + p1] = %8
 }}
 )",
-                           15 * channels, 3 * channels, 3 * channels, channels, 5 * channels,
-                           channels, channels, channels),
-               {small_noise({15 * channels}, 1), indices(3 * channels, 5), small_noise({5}, 2),
-                Tensor::zeros(DType::f32, {3 * channels})});
+                                         15 * channels, 3 * channels, 3 * channels, channels,
+                                         5 * channels, channels, channels, channels);
+    const Result<Kernel> k = parse_kernel(text);
+    REQUIRE_MESSAGE(k.ok(), k.error() << "\n" << text);
+    for (const Target& target : targets())
+      check_taps(*k,
+                 {small_noise({15 * channels}, 1), indices(3 * channels, 5), small_noise({5}, 2),
+                  Tensor::zeros(DType::f32, {3 * channels})},
+                 target);
+  }
 }
 
 }  // namespace lathe

@@ -9,21 +9,10 @@
 
 #include "backends/reference/interpreter.h"
 #include "ir/scalar_eval.h"
-#include "runtime/cpu.h"
 #include "tests/support/kernel_run.h"
 
 namespace lathe {
 namespace {
-
-std::vector<Target> targets() {
-  std::vector<Target> all;
-  for (Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
-    Target t;
-    t.isa = isa;
-    if (isa <= detect_cpu().native.isa) all.push_back(t);
-  }
-  return all;
-}
 
 constexpr DType kComputeTypes[] = {DType::f64, DType::f32, DType::i64,    DType::i32,
                                    DType::i16, DType::i8,  DType::u64,    DType::u32,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/base/error.h"
+#include "ir/scalar_eval.h"
 
 namespace lathe::codegen {
 
@@ -191,7 +192,7 @@ void Emitter::fold(size_t reduction, int row, int part) {
 
 Value* Emitter::joined_lanes(size_t reduction, int row) {
   const Reduction& red = k_.reductions[reduction];
-  const Combine how = red.combine == Combine::Fma ? Combine::Add : red.combine;
+  const Combine how = scalar::join(red.combine);
   const DType t = compute_type(red.type);
   std::vector<Value*> parts;
   for (int p = 0; p < acc_parts_; ++p) parts.push_back(accumulator(reduction, row, p));

@@ -10,7 +10,7 @@ class Start:
         self.row, self.lathe = row, options.build / "bin" / "lathe"
 
     def prepare(self):
-        self.model, _, _ = onnx_models.anchor(self.row.source.rsplit("/", 1)[1])
+        self.model, _, _ = onnx_models.found(self.row.source)
 
     def measure(self, engine):
         if engine == "limit":
@@ -30,7 +30,7 @@ class Overhead:
         self.row, self.lathe, self.seconds = row, options.build / "bin" / "lathe", options.seconds
 
     def prepare(self):
-        self.model, _, _ = onnx_models.anchor(self.row.source.rsplit("/", 1)[1])
+        self.model, _, _ = onnx_models.found(self.row.source)
 
     def measure(self, engine):
         if engine == "limit":

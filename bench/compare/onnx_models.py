@@ -45,6 +45,14 @@ def real(folder):
             {v.name: tensor(data / f"output_{k}.pb") for k, v in enumerate(graph.output)})
 
 
+def found(source):
+    """(model file, inputs, outputs) of a row's source."""
+    where, name = source.rsplit("/", 1)
+    if not SHARED.is_dir():
+        raise engines.Failure(f"{SHARED} is missing: it holds the models of this row")
+    return anchor(name) if where == "anchors" else real(SHARED / where / name)
+
+
 class OnnxModels:
     """Asks the engines about an OnnxRow."""
 
@@ -54,10 +62,7 @@ class OnnxModels:
         self.folder = set_up.CACHE / "models" / row.name
 
     def prepare(self):
-        where, name = self.row.source.rsplit("/", 1)
-        if not SHARED.is_dir():
-            raise engines.Failure(f"{SHARED} is missing: it holds the models of this row")
-        self.model, inputs, outputs = anchor(name) if where == "anchors" else real(SHARED / where / name)
+        self.model, inputs, outputs = found(self.row.source)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.inputs = self._save("input", inputs)

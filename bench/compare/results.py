@@ -66,13 +66,10 @@ class GemmTable:
             "Lathe / oneDNN", "measured")
 
     def lines(self, measured, today):
-        cases = {}
-        for c in measured:
-            cases.setdefault(c.case, {})[c.engine] = c
-        for case, by_engine in cases.items():
+        for case, by_engine in by_case(measured).items():
             model, shape = case.rsplit(" ", 1)
             blas, dnn = by_engine["openblas"], by_engine["onednn"]
-            gflops = 2e-6 * math.prod(int(n) for n in shape.split("x"))
+            gflops = operations(shape)
             yield (model, shape, str(blas.threads), f"{gflops / blas.lathe:.1f}",
                    f"{gflops / blas.theirs:.1f}", f"{blas.ratio:.2f}",
                    f"{gflops / dnn.theirs:.1f}", f"{dnn.ratio:.2f}", today)
@@ -86,7 +83,7 @@ class GemmTable:
         for threads in sorted({line[2] for line in lines}):
             for name, column in (("OpenBLAS", 5), ("oneDNN", 7)):
                 ratios = [float(line[column]) for line in lines if line[2] == threads]
-                out.append(f"- {threads} thread{'s' if threads != '1' else ''}, beside {name}: "
+                out.append(f"- {on(threads)}, beside {name}: "
                            f"{summed_up(ratios)}")
         return ["\n".join(out)]
 
@@ -120,7 +117,7 @@ class ConvTable:
             ours, theirs = (sum(int(line[3]) * float(line[column]) for line in of_net) / 1e3
                             for column in (4, 6))
             ratios = [float(line[8]) for line in of_net]
-            out.append(f"- {net}, {threads} thread{'s' if threads != '1' else ''}: {milliseconds(ours)} ms "
+            out.append(f"- {net}, {on(threads)}: {milliseconds(ours)} ms "
                        f"in all beside {milliseconds(theirs)}, ratio {theirs / ours:.2f}; least "
                        f"{min(ratios):.2f}, below {self.LEAST} in {sum(r < self.LEAST for r in ratios)} of "
                        f"{len(ratios)}")
@@ -160,7 +157,7 @@ class ShareTable:
         for bound, threads in sorted({(line[0], line[2]) for line in lines}):
             shares = [(float(line[5]), float(line[7])) for line in lines
                       if (line[0], line[2]) == (bound, threads)]
-            out.append(f"- {bound}, {threads} thread{'s' if threads != '1' else ''}: least "
+            out.append(f"- {bound}, {on(threads)}: least "
                        f"{min(s for s, _ in shares):.2f}, short in {sum(s < l for s, l in shares)} of "
                        f"{len(shares)}")
         return ["\n".join(out)]
@@ -171,14 +168,11 @@ class NarrowTable:
             "Lathe / oneDNN", "measured")
 
     def lines(self, measured, today):
-        cases = {}
-        for c in measured:
-            cases.setdefault(c.case, {})[c.engine] = c
-        for case, by_engine in cases.items():
+        for case, by_engine in by_case(measured).items():
             roof, dnn = by_engine["bound"], by_engine["onednn"]
-            operations = 2e-6 * math.prod(int(n) for n in case.rsplit(" ", 1)[1].split("x"))
-            yield (roof.row.title, case, str(roof.row.threads), f"{operations / roof.lathe:.1f}",
-                   f"{100 * roof.ratio:.0f}", f"{operations / dnn.theirs:.1f}", f"{dnn.ratio:.2f}", today)
+            work = operations(case.rsplit(" ", 1)[1])
+            yield (roof.row.title, case, str(roof.row.threads), f"{work / roof.lathe:.1f}",
+                   f"{100 * roof.ratio:.0f}", f"{work / dnn.theirs:.1f}", f"{dnn.ratio:.2f}", today)
 
     def order(self, line):
         return [row.title for row in ROWS if isinstance(row, NarrowRow)].index(line[0]), int(line[2])
@@ -187,19 +181,17 @@ class NarrowTable:
         out = []
         for numbers, threads in sorted({(line[0], line[2]) for line in lines}):
             of = [line for line in lines if (line[0], line[2]) == (numbers, threads)]
-            out.append(f"- {numbers}, {threads} thread{'s' if threads != '1' else ''}, beside oneDNN: "
+            out.append(f"- {numbers}, {on(threads)}, beside oneDNN: "
                        f"{summed_up([float(line[6]) for line in of])}")
         return ["\n".join(out)]
 
 
-class LimitTable:
+class LimitTable(NetworkTable):
     head = ("what", "beside", "threads", "Lathe, ms", "asked for, ms", "asked for / Lathe", "of rounds",
             "measured")
 
-    def lines(self, measured, today):
-        for c in measured:
-            yield (c.case, TITLES[c.engine], str(c.row.threads), milliseconds(c.lathe), milliseconds(c.theirs),
-                   f"{c.ratio:.2f}", f"{c.least:.2f} to {c.most:.2f}", today)
+    def __init__(self):
+        super().__init__(())
 
     def order(self, line):
         return 0  # as measured
@@ -223,6 +215,23 @@ class MemoryTable:
 
     def summary(self, lines):
         return []
+
+
+def by_case(measured):
+    """{case: {engine: its comparison}}"""
+    cases = {}
+    for c in measured:
+        cases.setdefault(c.case, {})[c.engine] = c
+    return cases
+
+
+def operations(shape):
+    """Of a product M x N x K, in millions: over milliseconds they are 1e9/s."""
+    return 2e-6 * math.prod(int(n) for n in shape.split("x"))
+
+
+def on(threads):
+    return f"{threads} thread{'s' if threads != '1' else ''}"
 
 
 def unit(row):

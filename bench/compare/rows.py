@@ -73,8 +73,8 @@ class NarrowRow:
     what: str
     title: str
     threads: int
-    isa: str = ""
-    program: str = "narrow_gemm_bench"
+    isa = ""
+    program = "narrow_gemm_bench"
     engines = ("bound", "onednn")
 
 
@@ -96,7 +96,7 @@ class OverheadRow:
     title: str
     source: str
     threads: int
-    limit: float = 2e-3  # ms
+    limit = 2e-3  # ms
     engines = ("limit",)
 
 

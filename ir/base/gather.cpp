@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace lathe {
 namespace {
 
-// How many elements of an axis are taken at a time where that keeps the lines of the source that
-// the last axis crosses in L1: 32 of them, each with a few neighbours.
-constexpr int64_t kBlock = 16;
+constexpr int64_t kBlock = 16;  // elements of a run and across it: lines of both stay in L1
 
 struct Axis {
   int64_t extent, from, to;  // steps
@@ -28,19 +27,21 @@ struct Source {
   }
 };
 
+// leaf(from, to) at every point of the axes.
+template <class T, class Leaf>
+void walk(Source<T> from, T* to, std::span<const Axis> axes, const Leaf& leaf) {
+  if (axes.empty()) return leaf(from, to);
+  const Axis& a = axes[0];
+  for (int64_t i = 0; i < a.extent; ++i)
+    walk(from + i * a.from, to + i * a.to, axes.subspan(1), leaf);
+}
+
 template <class T>
-void gather(Source<T> from, T* to, const Axis* axis, const Axis* end) {
-  if (axis == end) {
-    *to = from[0];
-    return;
-  }
-  const Axis a = *axis;
-  if (axis + 1 == end && a.from == 1 && a.to == 1)
+void copy_line(Source<T> from, T* to, const Axis& a) {
+  if (a.from == 1 && a.to == 1)
     std::memcpy(to, from.bytes, static_cast<size_t>(a.extent) * sizeof(T));
-  else if (axis + 1 == end)
-    for (int64_t i = 0; i < a.extent; ++i) to[i * a.to] = from[i * a.from];
   else
-    for (int64_t i = 0; i < a.extent; ++i) gather(from + i * a.from, to + i * a.to, axis + 1, end);
+    for (int64_t i = 0; i < a.extent; ++i) to[i * a.to] = from[i * a.from];
 }
 
 // What lies side by side in the source, and where each element of it goes; beside it one axis that
@@ -121,42 +122,12 @@ std::optional<Tile> take_tile(std::vector<Axis>& axes) {
 }
 
 template <class T>
-void gather_tiles(Source<T> from, T* to, const Axis* axis, const Axis* end, const Tile& tile) {
-  if (axis == end) return transpose(from, to, tile);
-  for (int64_t i = 0; i < axis->extent; ++i)
-    gather_tiles(from + i * axis->from, to + i * axis->to, axis + 1, end, tile);
-}
-
-// Reads in the order of the result would come back to the lines of the source, once they have left
-// the cache, for every step of an axis that is nearer in the source than the last one. The nearest
-// long one of these is therefore walked in blocks, outside of the others.
-template <class T>
-void gather_blocked(Source<T> from, T* to, std::vector<Axis> axes) {
-  if (axes.empty()) return gather(from, to, axes.data(), axes.data());
+void gather(Source<T> from, T* to, std::vector<Axis> axes) {
   if (const auto tile = take_tile(axes))
-    return gather_tiles(from, to, axes.data(), axes.data() + axes.size(), *tile);
-  const auto far = [&](const Axis& a) { return a.from > axes.back().from; };
-  const auto first = std::ranges::find_if_not(axes, far);
-  auto nearest = axes.end();
-  for (auto a = first; a + 1 < axes.end(); ++a)
-    if (!far(*a) && a->extent > kBlock && (nearest == axes.end() || a->from < nearest->from))
-      nearest = a;
-  if (nearest == axes.end()) return gather(from, to, axes.data(), axes.data() + axes.size());
-  Axis blocks = *nearest;
-  blocks.extent /= kBlock;
-  blocks.from *= kBlock;
-  blocks.to *= kBlock;
-  const Axis rest{nearest->extent % kBlock, nearest->from, nearest->to};
-  const Axis whole = *nearest;
-  nearest->extent = kBlock;
-  std::vector<Axis> order(axes.begin(), first);
-  order.push_back(blocks);
-  order.insert(order.end(), first, axes.end());
-  gather(from, to, order.data(), order.data() + order.size());
-  if (rest.extent == 0) return;
-  *nearest = rest;
-  const int64_t done = whole.extent - rest.extent;
-  gather(from + done * whole.from, to + done * whole.to, axes.data(), axes.data() + axes.size());
+    return walk(from, to, axes, [&](Source<T> f, T* t) { transpose(f, t, *tile); });
+  Axis line{1, 1, 1};
+  if (!axes.empty()) line = axes.back(), axes.pop_back();
+  walk(from, to, axes, [&](Source<T> f, T* t) { copy_line(f, t, line); });
 }
 
 }  // namespace
@@ -169,9 +140,7 @@ Tensor gather_strided(const Tensor& t, Dims dims, const Dims& strides, int64_t o
   std::vector<Axis> axes;
   for (size_t i = 0; i < strides.size(); ++i)
     axes.push_back({out.dims()[i], strides[i], to_strides[i]});
-  const auto copy = [&]<class T>(T* to) {
-    gather_blocked(Source<T>{t.stored()} + offset, to, axes);
-  };
+  const auto copy = [&]<class T>(T* to) { gather(Source<T>{t.stored()} + offset, to, axes); };
   switch (byte_size(t.dtype())) {
     case 1: copy(static_cast<uint8_t*>(out.mutable_raw())); break;
     case 2: copy(static_cast<uint16_t*>(out.mutable_raw())); break;

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <thread>
 
+#include "runtime/cpu.h"
+
 namespace lathe {
 
 void run_kernel(const CompiledKernel& compiled, const Kernel& k, const KernelSchedule& s,
@@ -24,6 +26,16 @@ void run_kernel(const CompiledKernel& compiled, const Kernel& k, const KernelSch
   for (int t = 1; t < threads; ++t) helpers.emplace_back(work, t);
   work(0);
   for (std::thread& t : helpers) t.join();
+}
+
+std::vector<Target> targets() {
+  std::vector<Target> all;
+  for (Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
+    Target t;
+    t.isa = isa;
+    if (isa <= detect_cpu().native.isa) all.push_back(t);
+  }
+  return all;
 }
 
 int64_t first_difference(const Tensor& a, const Tensor& b) {

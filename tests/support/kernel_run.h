@@ -13,6 +13,9 @@ namespace lathe {
 void run_kernel(const CompiledKernel& compiled, const Kernel& k, const KernelSchedule& s,
                 std::vector<Tensor>& tensors, int threads = 1);
 
+// One of each ISA that this CPU has.
+std::vector<Target> targets();
+
 // Index of the first element whose bits differ, NaNs being equal to each other; -1 if none does.
 // Preconditions: same type and dims.
 int64_t first_difference(const Tensor& a, const Tensor& b);
