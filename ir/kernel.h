@@ -134,10 +134,14 @@ struct Instr {
 enum class Combine : uint8_t { Add, Max, Min, Mul, And, Or, Fma, FmaFlush, Assign };
 constexpr bool is_fma(Combine c) { return c == Combine::Fma || c == Combine::FmaFlush; }
 
+// `padded`: steps at which a guard of `a` or `b` fails may be left out. Whoever sets it has shown
+// that their products, by the zeros that such loads give, change nothing that is stored
+// (passes/mark_padding.h).
 struct Reduction {
   Combine combine = Combine::Add;
   DType type = DType::f32;  // of the accumulator; never f16 or bf16
   ScalarId a = -1, b = -1;  // b for Fma and FmaFlush only
+  bool padded = false;      // of a Fma, where a or b is a guarded load
 };
 
 struct Store {

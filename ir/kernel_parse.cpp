@@ -229,6 +229,7 @@ class Parser {
     r.type = dtype();
     r.a = reference();
     if (in_.accept(",")) r.b = reference();
+    r.padded = in_.accept("padded");
     k_.reductions.push_back(r);
   }
 

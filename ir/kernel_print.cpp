@@ -22,6 +22,7 @@ class Printer {
     for (const Reduction& r : k_.reductions) {
       line("fold {} {} %{}", name(r.combine), name(r.type), r.a);
       if (r.b >= 0) append(", %{}", r.b);
+      if (r.padded) append(" padded");
     }
     if (pre > 0 || !k_.reductions.empty()) line("then");
     for (size_t i = pre; i < k_.body.size(); ++i) scalar(i);

@@ -16,7 +16,8 @@
 // [kernel-8]  In a Reduce, the second part and the stores use no value of the first part, no
 //             reduction index and no symbol derived from one.
 // [kernel-9]  Reductions take values of the first part, of the accumulator's type, never f16 or
-//             bf16; the combination has a meaning on it; b is given for Fma only; no Assign.
+//             bf16; the combination has a meaning on it; b is given for Fma only; no Assign. Only a
+//             Fma of a guarded load is padded.
 // [kernel-10] There are stores; each value has its operand's compute type; combining stores are in
 //             Scatter only, have a meaning on the type and are not Fma.
 // [kernel-11] Loads are from In and InOut operands, stores to Out and InOut ones; a load from an
@@ -271,6 +272,11 @@ class Verifier {
     return !uses || bad_scalar(8, id, "depends on the reduction space");
   }
 
+  bool is_guarded(ScalarId id) const {
+    const Instr& in = k_.body[static_cast<size_t>(id)];
+    return in.op == Scalar::Load && !in.guards.empty();
+  }
+
   bool reductions() {
     for (size_t i = 0; i < k_.reductions.size(); ++i) {
       const Reduction& r = k_.reductions[i];
@@ -286,6 +292,8 @@ class Verifier {
         if (compute_type(k_.body[static_cast<size_t>(v)].type) != r.type)
           return bad(9, "reduction {}: %{} is not {}", i, v, name(r.type));
       }
+      if (r.padded && !(r.combine == Combine::Fma && (is_guarded(r.a) || is_guarded(r.b))))
+        return bad(9, "reduction {} is padded without a guarded load", i);
     }
     return true;
   }

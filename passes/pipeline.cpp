@@ -9,6 +9,7 @@
 #include "passes/integer_products.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
+#include "passes/mark_padding.h"
 #include "passes/pack_constants.h"
 #include "passes/plan_memory.h"
 #include "passes/rules.h"
@@ -56,7 +57,8 @@ void alone(Program& p, const Target& target, const ParallelFor&) {
 }
 
 constexpr ProgramPass kProgramPasses[] = {
-    {"pack_constants", pack_constants, "first: a product may become two, each with a step"},
+    {"mark_padding", mark_padding, "first: it reads literals, which packing copies"},
+    {"pack_constants", pack_constants, "early: a product may become two, each with a step"},
     {"sink_into_loops", alone<sink_into_loops>,
      "products as they will run, and each temporary has one use"},
     {"write_updates_in_place", alone<write_updates_in_place>,

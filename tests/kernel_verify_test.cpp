@@ -137,6 +137,8 @@ TEST_CASE("reductions fold values of the first part") {
     k.reductions[0] = {Combine::FmaFlush, DType::f32, 0, 0};
     k.order = Order::Lanes;
   });
+  rejects(9, kReduce, [](Kernel& k) { k.reductions[0].padded = true; });
+  rejects(9, kReduce, [](Kernel& k) { k.reductions[0] = {Combine::Fma, DType::f32, 0, 0, true}; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].combine = Combine::Assign; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions[0].combine = Combine::And; });
   rejects(9, kReduce, [](Kernel& k) { k.reductions.push_back({Combine::Add, DType::f16, 0, -1}); });

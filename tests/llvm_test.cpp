@@ -1,6 +1,7 @@
 // The LLVM backend against the scalar interpreter, to the bit, on every ISA this machine has.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -211,6 +212,54 @@ TEST_CASE("compiled convolutions of images give the interpreter's bits, at edges
       cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
   for (const Row& row : rows())
     if (row.exact) compare(row, cases);
+}
+
+TEST_CASE("convolutions that leave their padding out give the interpreter's bits") {
+  if (!backend()) return;
+  std::vector<KernelCase> cases;
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
+        KernelSchedule{.parallel = 1, .grain = 5, .vector = 2},
+        KernelSchedule{.parallel = 2, .grain = 32, .vector = 2}})
+    for (const ImageShape& i : {ImageShape{8, 7, 40, 3, 1, true},
+                                {5, 14, 32, 3, 1, true},
+                                {16, 9, 20, 3, 2, true},
+                                {4, 20, 70, 5, 1, true},
+                                {3, 13, 33, 7, 2, true},
+                                {6, 2, 16, 5, 1, true},
+                                {6, 1, 16, 3, 1, true},
+                                {2, 8, 24, 3}}) {
+      cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
+      cases.back().kernel.reductions[0].padded = true;
+    }
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
+// A product of padding that is not left out is 0 by infinity here, NaN.
+TEST_CASE("padding is left out of convolutions by whole tiles and by rows") {
+  if (!backend()) return;
+  constexpr int64_t kFilters = 32, kChannels = 8, kSize = 7, kTap = kChannels * kFilters;
+  KernelCase c = noise_case(image_kernel({kChannels, kSize, kFilters, 3, 1, true}), {.vector = 2},
+                            "infinite weights");
+  c.kernel.reductions[0].padded = true;
+  auto* weights = static_cast<float*>(c.tensors[1].mutable_raw());
+  const auto infinite = [&](int64_t row, int64_t column) {
+    for (int64_t i = 0; i < kTap; ++i) weights[(3 * row + column) * kTap + i] = INFINITY;
+  };
+  for (int64_t i = 0; i < 3; ++i) infinite(0, i), infinite(i, 0), infinite(i, 2);
+  for (int64_t i = 0; i < kSize * kSize * kChannels; ++i)
+    static_cast<float*>(c.tensors[0].mutable_raw())[i] = 1;
+  for (const Row& row : rows()) {
+    const auto compiled = compile_native(std::vector<KernelJob>{{&c.kernel, c.schedule, "k"}},
+                                         row.target, row.options);
+    REQUIRE_MESSAGE(compiled.ok(), compiled.error());
+    std::vector<Tensor> got = clone_all(c.tensors);
+    run_kernel((*compiled)[0], c.kernel, c.schedule, got);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < got[3].size(); ++i) wrong += got[3].at(i) != INFINITY;
+    CHECK_MESSAGE(wrong == 0, row.name);
+  }
 }
 
 TEST_CASE("a reduction over two indices is cut into blocks of the outer one") {

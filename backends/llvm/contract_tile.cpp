@@ -32,6 +32,7 @@ class TileFunction {
       e_.redirect(p_.b, f_->getArg(1), panel_offset(k_, tile_.parts * group_ * tile_.lanes), 0,
                   group_);
     if (p_.defer_a) e_.defer(p_.b == r.b ? r.a : r.b);
+    if (r.padded && !p_.dot) e_.leave_out_padding();
     if (p_.dot) e_.set_dot(p_.dot, stage == Stage::Columns);
     e_.enter(0, Region::Pre);
     e_.start_accumulators();

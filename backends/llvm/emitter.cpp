@@ -31,6 +31,7 @@ Emitter::Emitter(llvm::IRBuilder<>& builder, llvm::Module& module, const CodeTar
 
 void Emitter::set_tile(const Tile& tile) {
   tile_ = tile;
+  first_row_ = 0, end_row_ = tile.rows;
   feeds_vector_.assign(k_.body.size(), false);
   if (tile.lanes == 1) return;
   const auto feed = [&](ScalarId id) {
@@ -159,7 +160,7 @@ void Emitter::end_accumulators() {
 
 void Emitter::fold() {
   for (size_t j = 0; j < acc_.size(); ++j)
-    for (int r = 0; r < tile_.rows; ++r) {
+    for (int r = first_row_; r < end_row_; ++r) {
       if (deferred_ >= 0 && !dot_columns_) emit_row(deferred_, r);
       for (int p = 0; p < tile_.parts; ++p) fold(j, r, p);
     }
@@ -167,10 +168,12 @@ void Emitter::fold() {
 
 void Emitter::emit_row(ScalarId id, int row) {
   Cells& c = cells_[static_cast<size_t>(id)];
-  if (row == 0) c = Cells{tile_.rows > 1, false, {}, {}};
-  c.values.push_back(compute(id, row, 0, false));
-  Value* splat = ops_.splat(c.values.back(), tile_.lanes);
-  c.splats.push_back(dot_ ? prepare_a(b_, *dot_, splat) : splat);
+  const auto r = static_cast<size_t>(row);
+  c.by_row = tile_.rows > 1, c.by_part = false;
+  c.values.resize(static_cast<size_t>(tile_.rows)), c.splats.resize(c.values.size());
+  c.values[r] = compute(id, row, 0, false);
+  Value* splat = ops_.splat(c.values[r], tile_.lanes);
+  c.splats[r] = dot_ ? prepare_a(b_, *dot_, splat) : splat;
 }
 
 void Emitter::fold(size_t reduction, int row, int part) {

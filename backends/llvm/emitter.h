@@ -59,6 +59,9 @@ class Emitter {
   // Emits this load only where fold() needs it, row by row: all rows at once would take a register
   // each. It must be an argument of the only reduction and of nothing else.
   void defer(ScalarId load) { deferred_ = load; }
+  // Leaves out what the padding of a sum that is `padded` would add: all of it at the points where
+  // no row of a tile is inside, and single rows where the load that is guarded is deferred.
+  void leave_out_padding();
   // Loads and folds groups of steps. With `columns` the sums are of the columns of b alone, each
   // element times what flipping the sign of `a` adds to it.
   // Precondition: `a` is deferred.
@@ -139,8 +142,20 @@ class Emitter {
   void fold(size_t reduction, int row, int part);
   llvm::Value* joined_lanes(size_t reduction, int row);
   void carry(std::vector<llvm::PHINode*>& phis, llvm::BasicBlock* from);
+  void reduction_loop(int level, int unroll, const std::function<void()>& inner);
   void innermost_loop(int level, int unroll, const std::function<void()>& inner);
   void lanes_loop(int level, const std::function<void()>& inner);
+
+  // padding.cpp
+  struct Margins {  // rows of a tile that may lie outside, before those that are inside and after
+    GuardId guard = -1;
+    int before = 0, after = 0;
+  };
+  void within_image(int level, const std::function<void()>& body);
+  void choose(llvm::Value* condition, const std::function<void()>& then,
+              const std::function<void()>& otherwise);
+  Margins margins(const Instr& load, int level) const;
+  llvm::Value* inside(GuardId guard, int row) const;
 
   // flush.cpp
   bool can_flush() const;
@@ -202,6 +217,8 @@ class Emitter {
   std::vector<bool> feeds_vector_;
   ScalarId deferred_ = -1;
   bool separate_copies_ = false;
+  ScalarId padded_ = -1;             // the load whose padding is left out
+  int first_row_ = 0, end_row_ = 0;  // those that fold
   const DotForm* dot_ = nullptr;
   bool dot_columns_ = false;
   bool last_group_ = false;         // the one that may have fewer steps

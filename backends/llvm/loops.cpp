@@ -54,6 +54,12 @@ void Emitter::reduction_loops(int level, int unroll, const std::function<void()>
   if (k_.steps() == 0) return;
   const int opened = level - (pre_end_ - static_cast<int>(k_.red.size()));
   if (opened == static_cast<int>(k_.red.size())) return inner();
+  within_image(level, [&] { reduction_loop(level, unroll, inner); });
+}
+
+// Over the reduction iv that `level` opens.
+void Emitter::reduction_loop(int level, int unroll, const std::function<void()>& inner) {
+  const int opened = level - (pre_end_ - static_cast<int>(k_.red.size()));
   const SymbolId s = k_.red_symbol(opened);
   const bool last = opened + 1 == static_cast<int>(k_.red.size());
   if (last && tile_.vec == s) return lanes_loop(level, inner);

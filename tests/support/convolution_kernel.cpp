@@ -74,12 +74,15 @@ Kernel image_kernel(const ImageShape& s) {
                   {DType::f32, rows * rows * s.filters, OperandRole::Out}};
   b.k.par = {rows, rows, s.filters};
   b.k.red = {s.channels, s.window, s.window};
-  const IndexExpr filter = symbol(2), y = place(0, 4, s.stride, s.window),
-                  x = place(1, 5, s.stride, s.window);
-  b.load(0, symbol(3) * (s.size * s.size) + y * s.size + x);
+  if (s.channels_last) b.k.red = {s.window, s.window, s.channels};
+  const SymbolId row = s.channels_last ? 3 : 4, channel = s.channels_last ? 5 : 3;
+  const IndexExpr filter = symbol(2), y = place(0, row, s.stride, s.window),
+                  x = place(1, row + 1, s.stride, s.window);
+  if (s.channels_last) b.load(0, (y * s.size + x) * s.channels + symbol(channel));
+  else b.load(0, symbol(channel) * (s.size * s.size) + y * s.size + x);
   b.guard(y, s.size, x, s.size);
-  b.load(1, symbol(3) * (taps * s.filters) + symbol(4) * (s.window * s.filters) +
-                symbol(5) * s.filters + filter);
+  b.load(1, symbol(channel) * (taps * s.filters) + symbol(row) * (s.window * s.filters) +
+                symbol(row + 1) * s.filters + filter);
   return b.finish(filter, symbol(0) * (rows * s.filters) + symbol(1) * s.filters + filter, 0);
 }
 

@@ -15,10 +15,12 @@ struct DepthwiseShape {
 Kernel depthwise_kernel(const DepthwiseShape& shape);
 
 // Operands: square image, channels first; weights [channels, window, window, filters]; bias;
-// result. Parallel ivs row, column, filter; reduction ivs channel, row and column of the window.
+// result. Parallel ivs row, column, filter; reduction ivs channel, row and column of the window,
+// or the channel last where the image has it last.
 struct ImageShape {
   int64_t channels, size, filters;
   int64_t window = 3, stride = 1;
+  bool channels_last = false;
 };
 Kernel image_kernel(const ImageShape& shape);
 
