@@ -103,7 +103,7 @@ class Printer {
       case StepKind::Call: {
         std::string args;
         for (const BufferRef& r : s.args) args += (args.empty() ? "" : ", ") + ref_text(r);
-        line("k{}({})", s.kernel, args);
+        line("{}k{}({})", s.joins ? "and " : "", s.kernel, args);
         return;
       }
       case StepKind::Copy:

@@ -7,6 +7,7 @@
 #include "passes/fold.h"
 #include "passes/fold_products.h"
 #include "passes/integer_products.h"
+#include "passes/join_calls.h"
 #include "passes/kernel_passes.h"
 #include "passes/lower.h"
 #include "passes/mark_padding.h"
@@ -65,7 +66,8 @@ constexpr ProgramPass kProgramPasses[] = {
      "frees temporaries before they are placed"},
     {"block_calls", alone<block_calls>,
      "after updates in place, which look for one writer's call; temporaries shrink"},
-    {"plan_memory", alone<plan_memory>, "last: needs the final steps"},
+    {"plan_memory", alone<plan_memory>, "needs the final steps"},
+    {"join_calls", alone<join_calls>, "last: temporaries may lie where others have been"},
 };
 
 }  // namespace

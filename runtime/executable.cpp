@@ -88,20 +88,52 @@ void Executable::place_temporaries() {
 int Executable::find_input(std::string_view name) const { return find_port(plan_.inputs, name); }
 int Executable::find_output(std::string_view name) const { return find_port(plan_.outputs, name); }
 
-void Executable::call(const Step& step, const Frame& frame) {
-  const KernelEntry& k = kernels_[static_cast<size_t>(step.kernel)];
-  std::array<void*, kMaxArgs> args;
-  for (size_t i = 0; i < step.args.size(); ++i)
-    args[i] = address(step.args[i], frame.base, frame.iteration);
-  const int64_t chunks = (k.extent + k.grain - 1) / k.grain;
-  if (chunks <= 1 || pool_->threads() == 1) {
-    k.fn(args.data(), 0, k.extent, k.context);
-    return;
+// A call whose arguments are known.
+struct Executable::Prepared {
+  Prepared(const KernelEntry& kernel, const Step& step, const Frame& frame) : k(kernel) {
+    for (size_t i = 0; i < step.args.size(); ++i)
+      args[i] = address(step.args[i], frame.base, frame.iteration);
   }
-  pool_->parallel_for(chunks, [&](int64_t chunk, int) {
+  int64_t chunks() const { return (k.extent + k.grain - 1) / k.grain; }
+  void all() const { k.fn(args.data(), 0, k.extent, k.context); }
+  void run(int64_t chunk) const {
     const int64_t begin = chunk * k.grain;
     k.fn(args.data(), begin, std::min(begin + k.grain, k.extent), k.context);
+  }
+
+  const KernelEntry& k;
+  std::array<void*, kMaxArgs> args;
+};
+
+void Executable::call(const Step& step, const Frame& frame) {
+  const Prepared call(kernel_of(step), step, frame);
+  const int64_t chunks = call.chunks();
+  if (chunks <= 1 || pool_->threads() == 1) return call.all();
+  pool_->parallel_for(chunks, [&](int64_t chunk, int) { call.run(chunk); });
+}
+
+// The chunks of all of them are those of one computation.
+void Executable::call_joined(std::span<const Step> steps, const Frame& frame) {
+  std::array<std::optional<Prepared>, kMostJoined> calls;
+  std::array<int64_t, kMostJoined> ends;
+  int64_t chunks = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    calls[i].emplace(kernel_of(steps[i]), steps[i], frame);
+    ends[i] = chunks += calls[i]->chunks();
+  }
+  pool_->parallel_for(chunks, [&](int64_t chunk, int) {
+    size_t i = 0;
+    while (chunk >= ends[i]) ++i;
+    calls[i]->run(chunk - (i > 0 ? ends[i - 1] : 0));
   });
+}
+
+// How many calls from `i` on run at the same time.
+size_t Executable::joined(const std::vector<Step>& steps, size_t i) const {
+  if (profiling_ || split_ || pool_->threads() == 1) return 1;
+  size_t end = i + 1;
+  while (end < steps.size() && steps[end].joins) ++end;
+  return end - i;
 }
 
 void Executable::sort(const Step& step, const Frame& frame) {
@@ -155,10 +187,14 @@ void Executable::run_independently(const Step& step, Frame& frame) {
 
 void Executable::execute(const std::vector<Step>& steps, Frame& frame) {
   const auto at = [&](const BufferRef& ref) { return address(ref, frame.base, frame.iteration); };
-  for (const Step& s : steps) {
+  for (size_t next = 0; next < steps.size(); ++next) {
+    const Step& s = steps[next];
     switch (s.kind) {
       case StepKind::Call:
-        if (profiling_) {
+        if (const size_t count = joined(steps, next); count > 1) {
+          call_joined({&s, count}, frame);
+          next += count - 1;
+        } else if (profiling_) {
           const auto start = std::chrono::steady_clock::now();
           call(s, frame);
           const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;

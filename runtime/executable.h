@@ -91,7 +91,13 @@ class Executable {
   void execute(const std::vector<Step>& steps, Frame& frame);
   void loop(const Step& step, Frame& frame);
   void run_independently(const Step& step, Frame& frame);
+  struct Prepared;
+  const KernelEntry& kernel_of(const Step& call) const {
+    return kernels_[static_cast<size_t>(call.kernel)];
+  }
   void call(const Step& step, const Frame& frame);
+  size_t joined(const std::vector<Step>& steps, size_t i) const;
+  void call_joined(std::span<const Step> steps, const Frame& frame);
   void sort(const Step& step, const Frame& frame);
 
   Plan plan_;

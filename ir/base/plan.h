@@ -55,6 +55,9 @@ struct SortStep {
   bool descending = false;
 };
 
+// Calls that run at the same time, at most.
+inline constexpr size_t kMostJoined = 8;
+
 struct Step {
   StepKind kind = StepKind::Call;
   int kernel = -1;
@@ -64,6 +67,9 @@ struct Step {
   // Loop: no iteration reads what another writes, but for Local buffers, which each writes before
   // it reads them. Iterations may run in any order and at the same time.
   bool independent = false;
+  // Call: neither it nor a call right before it, from the last that does not join, touches what the
+  // other writes. They may run at the same time.
+  bool joins = false;
   SortStep sort;
   std::vector<BufferRef> args;
   std::vector<Step> body;
