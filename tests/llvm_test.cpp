@@ -98,6 +98,20 @@ KernelCase noise_case(Kernel kernel, const KernelSchedule& schedule, const std::
   return c;
 }
 
+void compare_images(const std::vector<ImageShape>& shapes, bool padded) {
+  std::vector<KernelCase> cases;
+  for (const KernelSchedule s :
+       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
+        KernelSchedule{.parallel = 1, .grain = 5, .vector = 2},
+        KernelSchedule{.parallel = 2, .grain = 32, .vector = 2}})
+    for (const ImageShape& i : shapes) {
+      cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
+      cases.back().kernel.reductions[0].padded = padded;
+    }
+  for (const Row& row : rows())
+    if (row.exact) compare(row, cases);
+}
+
 }  // namespace
 
 TEST_CASE("compiled random kernels give the interpreter's bits") {
@@ -128,6 +142,9 @@ TEST_CASE("compiled products give the interpreter's bits, packed or not, whateve
     add({.m = 29, .n = 41, .k = 67, .a_transposed = true, .epilogue = 15}, s);
     add({.m = 31, .n = 35, .k = 40, .b_transposed = true}, s);
     add({.m = 1, .n = 150, .k = 33, .epilogue = 1}, s);
+    add({.m = 1, .n = 150, .k = 33, .b_transposed = true, .epilogue = 1}, s);
+    add({.m = 1, .n = 171, .k = 1024, .b_transposed = true, .epilogue = 1}, s);
+    add({.m = 1, .n = 70, .k = 523, .b_transposed = true}, s);
     add({.m = 40, .n = 10, .k = 17, .epilogue = 2}, s);
     add({.m = 26, .n = 150, .k = 21, .epilogue = 1, .type = DType::f64}, s);
     add({.m = 9, .n = 70, .k = 1600, .a_transposed = true, .epilogue = 1}, s);
@@ -202,38 +219,20 @@ TEST_CASE("compiled depthwise convolutions give the interpreter's bits, whatever
 
 TEST_CASE("compiled convolutions of images give the interpreter's bits, at edges and inside") {
   if (!backend()) return;
-  std::vector<KernelCase> cases;
-  for (const KernelSchedule s :
-       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
-        KernelSchedule{.parallel = 1, .grain = 5, .vector = 2},
-        KernelSchedule{.parallel = 2, .grain = 32, .vector = 2}})
-    for (const ImageShape& i :
-         {ImageShape{3, 31, 40}, {2, 20, 70, 7, 2}, {1, 9, 16, 5}, {3, 8, 3, 9}})
-      cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
-  for (const Row& row : rows())
-    if (row.exact) compare(row, cases);
+  compare_images({{3, 31, 40}, {2, 20, 70, 7, 2}, {1, 9, 16, 5}, {3, 8, 3, 9}}, false);
 }
 
 TEST_CASE("convolutions that leave their padding out give the interpreter's bits") {
   if (!backend()) return;
-  std::vector<KernelCase> cases;
-  for (const KernelSchedule s :
-       {KernelSchedule{.vector = 2}, KernelSchedule{.parallel = 0, .grain = 2, .vector = 2},
-        KernelSchedule{.parallel = 1, .grain = 5, .vector = 2},
-        KernelSchedule{.parallel = 2, .grain = 32, .vector = 2}})
-    for (const ImageShape& i : {ImageShape{8, 7, 40, 3, 1, true},
-                                {5, 14, 32, 3, 1, true},
-                                {16, 9, 20, 3, 2, true},
-                                {4, 20, 70, 5, 1, true},
-                                {3, 13, 33, 7, 2, true},
-                                {6, 2, 16, 5, 1, true},
-                                {6, 1, 16, 3, 1, true},
-                                {2, 8, 24, 3}}) {
-      cases.push_back(noise_case(image_kernel(i), s, fmt::format("{} at {}", i.window, i.size)));
-      cases.back().kernel.reductions[0].padded = true;
-    }
-  for (const Row& row : rows())
-    if (row.exact) compare(row, cases);
+  compare_images({{8, 7, 40, 3, 1, true},
+                  {5, 14, 32, 3, 1, true},
+                  {16, 9, 20, 3, 2, true},
+                  {4, 20, 70, 5, 1, true},
+                  {3, 13, 33, 7, 2, true},
+                  {6, 2, 16, 5, 1, true},
+                  {6, 1, 16, 3, 1, true},
+                  {2, 8, 24, 3}},
+                 true);
 }
 
 // A product of padding that is not left out is 0 by infinity here, NaN.

@@ -144,8 +144,10 @@ int64_t pass_steps(int64_t extent) {
   return best;
 }
 
-// One row times a b that comes from memory: a register tile would take a short piece of each row of
-// b, and memory is fast along its rows. So all columns pass for a few steps at a time.
+// One row times a b that comes from memory. Where the columns of b lie side by side, a register
+// tile would take a short piece of each of its rows, and memory is fast along them: all columns
+// pass for a few steps at a time. Where the reduction runs along memory, panels of as many steps as
+// stay near are transposed.
 void choose_passes(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
                    const CodeTarget& target) {
   const Kernel& k = a.k;
@@ -155,10 +157,11 @@ void choose_passes(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
   const IndexExpr& at = b.access.offset;
   const int64_t bytes = byte_size(k.operands[static_cast<size_t>(b.access.operand)].dtype);
   const int64_t columns = extent(k, p.n);
-  if (at.coefficient(p.n) != 1 || std::abs(at.coefficient(k.red_symbol(0))) < columns ||
-      k.steps() * columns * bytes <= target.l2_bytes || usual(k, s, p.n) * bytes < kFarRow)
-    return;
-  p.steps = pass_steps(k.red[0]);
+  const bool side_by_side =
+      at.coefficient(p.n) == 1 && std::abs(at.coefficient(k.red_symbol(0))) >= columns &&
+      k.steps() * columns * bytes > target.l2_bytes && usual(k, s, p.n) * bytes >= kFarRow;
+  const bool along = packs_by_transposing(k, p.b, p.n) && k.steps() >= 2 * kBlockSteps;
+  p.steps = side_by_side ? pass_steps(k.red[0]) : along ? block_steps(k) : 0;
   if (p.steps == 0) return;
   p.parts = std::min(p.parts, kPassParts);
   const int64_t most = kSumsBytes / byte_size(k.reductions[0].type);
@@ -190,6 +193,7 @@ bool should_pack(const ContractPlan& p, const Analysis& a, const KernelSchedule&
   if (steps * p.width() * bytes > kMaxPanelBytes) return false;
   int64_t uses = p.m < 0 ? 1 : (usual(k, s, p.m) + p.rows - 1) / p.rows;
   for (SymbolId i : p.inner) uses *= usual(k, s, i);
+  if (packs_by_transposing(k, p.b, p.n)) return true;
   if (b.access.offset.coefficient(p.n) != 1) return uses >= 2;
   const int last = static_cast<int>(k.red.size()) - 1;
   return uses >= 4 && b.access.offset.coefficient(k.red_symbol(last)) * bytes >= kFarRow;
@@ -233,7 +237,8 @@ std::optional<ContractPlan> plan_contraction(const Analysis& a, const KernelSche
     return std::nullopt;
   p.defer_a = dot || is_plain_load(a, p.b == r.b ? r.a : r.b);
   if (!p.defer_a) p.tall = p.rows;  // each row takes a register more
-  p.unroll = p.m < 0 && p.steps > 0 ? static_cast<int>(p.steps) : 4;
+  const bool passes = p.m < 0 && p.steps > 0 && p.steps <= 2 * kPassSteps;
+  p.unroll = passes ? static_cast<int>(p.steps) : 4;
   for (size_t d = 0; d < k.derived.size(); ++d)
     if (a.symbols[k.par.size() + k.red.size() + d] & last_step(k)) p.unroll = 1;
   // Copies would share what neighbouring rows read, and all of it outgrows the registers.
