@@ -217,7 +217,7 @@ KernelSchedule choose_schedule(const Kernel& k, const Target& target) {
   }
   const int unit = unit_store_iv(k);
   s.vector = k.order == Order::Lanes ? k.red_symbol(static_cast<int>(k.red.size()) - 1) : unit;
-  const double ns = expected_ns(k, unit, target);
+  const double ns = expected_ns(k, unit, target) * (target.two_fma512 ? 0.5 : 1);
   const Split split = choose_split(k, unit, ns);
   if (split.ns < kWorthwhile * ns) s.parallel = split.iv, s.grain = split.grain;
   return s;

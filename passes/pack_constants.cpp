@@ -358,17 +358,33 @@ class Packer {
       out.push_back(call(s, *f, pack_part(k, *f, {0, columns, f->width})));
     } else {
       out.push_back(call(s, *f, pack_part(k, *f, {0, whole, f->width})));
+      const KernelSchedule panels = p_.schedules[static_cast<size_t>(out.back().kernel)];
       if (columns > whole)
-        out.push_back(call(s, *f, pack_part(k, *f, {whole, columns - whole, f->width})));
+        out.push_back(call(s, *f, pack_part(k, *f, {whole, columns - whole, f->width}),
+                           rows_of(panels, *f, whole > f->width)));
     }
     return changed_ = true;
   }
 
-  Step call(Step s, const Factor& f, Packed part) {
+  // How the columns beyond the panels are split as those are: rows that one thread has written all
+  // of share no lines with another's.
+  static std::optional<KernelSchedule> rows_of(KernelSchedule panels, const Factor& f,
+                                               bool several) {
+    const SymbolId first = f.n, last = several ? f.n + 1 : f.n;
+    if (panels.parallel < 0 || (panels.parallel >= first && panels.parallel <= last))
+      return std::nullopt;
+    panels.vector = f.n;
+    if (panels.parallel > last) panels.parallel -= last - first;
+    return panels;
+  }
+
+  // `as`: how it is split, where that is known.
+  Step call(Step s, const Factor& f, Packed part,
+            const std::optional<KernelSchedule>& as = std::nullopt) {
     BufferRef& factor = s.args[static_cast<size_t>(f.operand)];
     const Operand& operand = part.kernel.operands[static_cast<size_t>(f.operand)];
     factor.buffer = packed(factor.buffer, part, operand.size * byte_size(operand.dtype));
-    s.kernel = intern(std::move(part.kernel));
+    s.kernel = intern(std::move(part.kernel), as);
     return s;
   }
 
@@ -399,11 +415,12 @@ class Packer {
         with_pitch(grouped(panels, part.group), part.pitch);
   }
 
-  int intern(Kernel k) {
+  int intern(Kernel k, const std::optional<KernelSchedule>& as) {
+    const std::string split = as ? print_schedule(*as) : "";
     const auto [found, fresh] =
-        by_text_.emplace(print_kernel(k), static_cast<int>(p_.kernels.size()));
+        by_text_.emplace(split + print_kernel(k), static_cast<int>(p_.kernels.size()));
     if (fresh) {
-      const KernelSchedule schedule = choose_schedule(k, target_);
+      const KernelSchedule schedule = as ? *as : choose_schedule(k, target_);
       p_.add(std::move(k), schedule);
     }
     return found->second;

@@ -26,6 +26,12 @@ constexpr bool has(uint64_t word, std::initializer_list<int> bits) {
   return true;
 }
 
+// 6: Intel's. AMD's count from 15: 23 and 25 are Zen to Zen 4.
+constexpr uint32_t family(const CpuidBits& bits) {
+  const uint32_t base = bits.leaf1_eax >> 8 & 15;
+  return base < 15 ? base : base + (bits.leaf1_eax >> 20 & 255);
+}
+
 #if defined(__x86_64__)
 
 struct Registers {
@@ -47,9 +53,11 @@ uint64_t read_xcr0() {
 
 CpuidBits read_cpuid() {
   CpuidBits bits;
+  bits.leaf1_eax = cpuid(1).eax;
   bits.leaf1_ecx = cpuid(1).ecx;
   bits.leaf7_ebx = cpuid(7).ebx;
   bits.leaf7_ecx = cpuid(7).ecx;
+  bits.leaf7_edx = cpuid(7).edx;
   if (cpuid(7).eax >= 1) bits.leaf7_1_eax = cpuid(7, 1).eax;
   if (has(bits.leaf1_ecx, {27})) bits.xcr0 = read_xcr0();  // OSXSAVE
   return bits;
@@ -135,6 +143,8 @@ Target target_from(const CpuidBits& bits) {
   t.isa = Isa::avx512;
   t.vnni = has(bits.leaf7_ecx, {11});
   t.bf16 = has(bits.leaf7_1_eax, {5});
+  constexpr uint32_t kZen5 = 26;
+  t.two_fma512 = family(bits) >= kZen5 || has(bits.leaf7_edx, {24});  // AMX-TILE
   return t;
 }
 
@@ -151,6 +161,7 @@ Target limit_isa(const Target& native, std::string_view isa) {
       limited.isa = candidate;
       limited.vnni &= candidate == Isa::avx512;
       limited.bf16 &= candidate == Isa::avx512;
+      limited.two_fma512 &= candidate == Isa::avx512;
       return limited;
     }
     allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", name(candidate));

@@ -16,7 +16,8 @@ namespace lathe {
 
 // The registers of cpuid that matter, and XCR0 (0 where the OS does not enable XGETBV).
 struct CpuidBits {
-  uint32_t leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_1_eax = 0;
+  uint32_t leaf1_eax = 0, leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_edx = 0,
+           leaf7_1_eax = 0;
   uint64_t xcr0 = 0;
 };
 

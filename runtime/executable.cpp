@@ -112,19 +112,23 @@ void Executable::call(const Step& step, const Frame& frame) {
   pool_->parallel_for(chunks, [&](int64_t chunk, int) { call.run(chunk); });
 }
 
-// The chunks of all of them are those of one computation.
+// The chunks of all of them are those of one computation: the first halves of each, then the second
+// halves the other way round, because a pool begins at both ends and gives each thread its half. It
+// is between the chunks of the first call that threads meet, which is the largest where the others
+// are what its panels leave.
 void Executable::call_joined(std::span<const Step> steps, const Frame& frame) {
   std::array<std::optional<Prepared>, kMostJoined> calls;
-  std::array<int64_t, kMostJoined> ends;
   int64_t chunks = 0;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    calls[i].emplace(kernel_of(steps[i]), steps[i], frame);
-    ends[i] = chunks += calls[i]->chunks();
-  }
+  for (size_t i = 0; i < steps.size(); ++i)
+    chunks += calls[i].emplace(kernel_of(steps[i]), steps[i], frame).chunks();
   pool_->parallel_for(chunks, [&](int64_t chunk, int) {
-    size_t i = 0;
-    while (chunk >= ends[i]) ++i;
-    calls[i]->run(chunk - (i > 0 ? ends[i - 1] : 0));
+    int64_t from_end = chunks - 1 - chunk;
+    for (size_t i = steps.size(); i-- > 0;) {
+      const int64_t all = calls[i]->chunks(), second = all / 2, first = all - second;
+      if (chunk < first) return calls[i]->run(chunk);
+      if (from_end < second) return calls[i]->run(all - 1 - from_end);
+      chunk -= first, from_end -= second;
+    }
   });
 }
 

@@ -20,10 +20,19 @@ using Clock = std::chrono::steady_clock;
 
 // The kernels of a network follow each other within this time; waking a sleeper costs 10 to 500 us.
 constexpr auto kSpinTime = std::chrono::microseconds(300);
-// A claim word holds the job's number in its upper half and the next chunk in its lower.
-constexpr int kChunkBits = 32;
-constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1;
-constexpr uint64_t kClosed = kChunkMask;
+// A claim word holds the job's number, how many chunks workers have claimed and, lowest, how many
+// the caller has. The caller takes chunks from the first on, workers from the last: from one call
+// to the next a thread finds in its caches what it had in hand.
+constexpr int kChunkBits = 20, kJobShift = 2 * kChunkBits;
+constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1, kClosed = kChunkMask;
+constexpr int64_t kMostChunks = int64_t{kChunkMask >> 1};
+
+struct Claim {
+  int64_t by_caller, by_workers;
+  explicit Claim(uint64_t word)
+      : by_caller(static_cast<int64_t>(word & kChunkMask)),
+        by_workers(static_cast<int64_t>(word >> kChunkBits & kChunkMask)) {}
+};
 
 thread_local bool inside_chunk = false;
 
@@ -103,14 +112,14 @@ class ThreadPool::Team {
   void wait_for_chunks(int64_t chunks);
   void worker_loop(int thread);
   bool wait_for_job(uint64_t last_job);
-  uint64_t current_job() const { return claim_.load(std::memory_order_seq_cst) >> kChunkBits; }
+  uint64_t current_job() const { return claim_.load(std::memory_order_seq_cst) >> kJobShift; }
 
   const bool spin_;  // whether the threads have CPUs of their own to spin on
 
   cpu_set_t allowed_;     // to the thread that made the team; empty: unknown
   int avoided_cpu_ = -1;  // the caller's, when it last woke workers
 
-  // The job. Number and next chunk are one word, so that a claim succeeds only in the job whose
+  // The job. Number and claimed chunks are one word, so that a claim succeeds only in the job whose
   // fields were read. While the fields change the word is closed: it holds the old number and a
   // chunk that no job has, and claims of the old job fail.
   std::atomic<ChunkFn> fn_{nullptr};
@@ -151,15 +160,15 @@ ThreadPool::Team::~Team() {
 }
 
 void ThreadPool::Team::run(int64_t chunks, ChunkFn fn, void* ctx) {
-  LATHE_ASSERT(chunks <= int64_t{kChunkMask >> 1}, "{} chunks", chunks);
+  LATHE_ASSERT(chunks <= kMostChunks, "{} chunks", chunks);
   const uint64_t last_job = current_job();
-  claim_.store(last_job << kChunkBits | kClosed, std::memory_order_seq_cst);
+  claim_.store(last_job << kJobShift | kClosed, std::memory_order_seq_cst);
   // Released, so that who reads one of these finds the word closed, or opened again.
   fn_.store(fn, std::memory_order_release);
   ctx_.store(ctx, std::memory_order_release);
   chunks_.store(chunks, std::memory_order_release);
   done_.store(0, std::memory_order_relaxed);
-  claim_.store((last_job + 1) << kChunkBits, std::memory_order_seq_cst);
+  claim_.store((last_job + 1) << kJobShift, std::memory_order_seq_cst);
   keep_workers_off(sched_getcpu());
   wake_workers(chunks - 1);
   work(0);
@@ -200,12 +209,14 @@ void ThreadPool::Team::work(int thread) {
     // chunk left and comes back because the job's number has changed.
     ChunkFn fn = fn_.load(std::memory_order_acquire);
     void* ctx = ctx_.load(std::memory_order_acquire);
-    int64_t chunk = static_cast<int64_t>(claim & kChunkMask);
-    if (chunk >= chunks_.load(std::memory_order_acquire)) break;
-    if (!claim_.compare_exchange_weak(claim, claim + 1, std::memory_order_acq_rel,
+    const int64_t chunks = chunks_.load(std::memory_order_acquire);
+    const Claim claimed(claim);
+    if (claimed.by_caller + claimed.by_workers >= chunks) break;
+    const uint64_t one = thread == 0 ? 1 : uint64_t{1} << kChunkBits;
+    if (!claim_.compare_exchange_weak(claim, claim + one, std::memory_order_acq_rel,
                                       std::memory_order_acquire))
       continue;
-    fn(ctx, chunk, thread);
+    fn(ctx, thread == 0 ? claimed.by_caller : chunks - 1 - claimed.by_workers, thread);
     ++completed;
     claim = claim_.load(std::memory_order_acquire);
   }
@@ -279,7 +290,8 @@ ThreadPool::Team& ThreadPool::team() {
 }
 
 void ThreadPool::parallel_for(int64_t chunks, ChunkFn fn, void* ctx) {
-  if (chunks <= 1 || must_stay_on_caller()) return run_on_caller(chunks, fn, ctx);
+  if (chunks <= 1 || chunks > kMostChunks || must_stay_on_caller())
+    return run_on_caller(chunks, fn, ctx);
   if (host_.parallel) {
     HostJob job{fn, ctx};
     return host_.parallel(host_.host, chunks, run_host_chunk, &job);

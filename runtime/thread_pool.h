@@ -2,8 +2,9 @@
 //
 // A computation is split into chunks by its shape alone; which thread runs a chunk is left to
 // timing, so results cannot depend on the number of threads. Chunks are claimed from one atomic
-// counter, and the caller works too: it returns when all chunks are done, not when all threads have
-// noticed. Threads start at the first call that can use them; a pool of one never starts any.
+// word, from the first on by the caller, which works too, and from the last by the others; the
+// caller returns when all chunks are done, not when all threads have noticed. Threads start at the
+// first call that can use them; a pool of one never starts any.
 #pragma once
 
 #include <atomic>

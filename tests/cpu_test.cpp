@@ -13,8 +13,13 @@ using namespace lathe;
 
 namespace {
 
-constexpr CpuidBits kFullCpu = {
-    .leaf1_ecx = ~0u, .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .leaf7_1_eax = ~0u, .xcr0 = 0xe7};
+constexpr uint32_t kZen4 = 0xa10f11, kZen5 = 0xb00f21, kSapphireRapids = 0x806f8;
+constexpr CpuidBits kFullCpu = {.leaf1_eax = kZen5,
+                                .leaf1_ecx = ~0u,
+                                .leaf7_ebx = ~0u,
+                                .leaf7_ecx = ~0u,
+                                .leaf7_1_eax = ~0u,
+                                .xcr0 = 0xe7};
 
 std::map<std::string, std::string> variables;
 
@@ -57,6 +62,15 @@ TEST_CASE("every ISA is found from its bits") {
   CHECK(full.bf16);
   CHECK(full.vnni);
 
+  CpuidBits zen4 = kFullCpu, intel = kFullCpu;
+  zen4.leaf1_eax = kZen4;
+  intel.leaf1_eax = kSapphireRapids;
+  CHECK(full.two_fma512);
+  CHECK_FALSE(target_from(zen4).two_fma512);
+  CHECK_FALSE(target_from(intel).two_fma512);
+  intel.leaf7_edx = 1u << 24;
+  CHECK(target_from(intel).two_fma512);
+
   CpuidBits no_vl = kFullCpu;
   no_vl.leaf7_ebx &= ~(1u << 31);
   CHECK(target_from(no_vl).isa == Isa::avx2);
@@ -83,6 +97,7 @@ TEST_CASE("LATHE_ISA limits the features") {
   CHECK(limit_isa(native, "avx512").bf16);
   CHECK(limit_isa(native, "avx2").isa == Isa::avx2);
   CHECK_FALSE(limit_isa(native, "avx2").vnni);
+  CHECK_FALSE(limit_isa(native, "avx2").two_fma512);
   CHECK(limit_isa(native, "sse42").isa == Isa::sse42);
 }
 

@@ -17,6 +17,9 @@ constexpr int64_t kFarRow = 1024;  // bytes between rows of b from which packing
 // the vectors of its tiles.
 constexpr int64_t kPassSteps = 8;
 constexpr int kPassParts = 4;
+// Of panels that are transposed for one row: pieces of the rows of b, long enough for memory.
+constexpr int64_t kStripSteps = 1024;
+constexpr int kStripParts = 2;
 
 int64_t extent(const Kernel& k, SymbolId par) { return k.par[static_cast<size_t>(par)]; }
 
@@ -95,16 +98,16 @@ int64_t choose_block(const ContractPlan& p, const Kernel& k, const KernelSchedul
   return std::min(rows, (each + p.rows - 1) / p.rows * p.rows);
 }
 
-// Steps of the outermost reduction iv that make about 256 in all; 0 where no divisor is near.
-int64_t block_steps(const Kernel& k) {
+// Steps of the outermost reduction iv that make about `wanted` in all; 0 where no divisor is near.
+int64_t block_steps(const Kernel& k, int64_t wanted) {
   const int64_t extent = k.red[0], inner = k.steps() / extent;
   int64_t best = 0;
   const auto distance = [&](int64_t steps) {
     const int64_t all = steps * inner;
-    return std::max(all, kBlockSteps) * 16 / std::min(all, kBlockSteps) + (all % 4 ? 4 : 0);
+    return std::max(all, wanted) * 16 / std::min(all, wanted) + (all % 4 ? 4 : 0);
   };
-  for (int64_t steps = 1; steps * inner <= 2 * kBlockSteps && steps < extent; ++steps)
-    if (extent % steps == 0 && 2 * steps * inner >= kBlockSteps &&
+  for (int64_t steps = 1; steps * inner <= 2 * wanted && steps < extent; ++steps)
+    if (extent % steps == 0 && 2 * steps * inner >= wanted &&
         (best == 0 || distance(steps) < distance(best)))
       best = steps;
   return best;
@@ -124,7 +127,7 @@ void choose_steps(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
                      rows.access.offset.coefficient(k.red_symbol(last)) * bytes >= kLine;
   const bool far = k.steps() * p.width() * bytes > target.l2_bytes / 2;
   if (!lines && !far) return;
-  p.steps = block_steps(k);
+  p.steps = block_steps(k, kBlockSteps);
   if (p.steps == 0) return;
   const int64_t height = std::min(usual(k, s, p.m), kBlockRows);
   p.block = (height + p.rows - 1) / p.rows * p.rows;
@@ -160,10 +163,10 @@ void choose_passes(ContractPlan& p, const Analysis& a, const KernelSchedule& s,
   const bool side_by_side =
       at.coefficient(p.n) == 1 && std::abs(at.coefficient(k.red_symbol(0))) >= columns &&
       k.steps() * columns * bytes > target.l2_bytes && usual(k, s, p.n) * bytes >= kFarRow;
-  const bool along = packs_by_transposing(k, p.b, p.n) && k.steps() >= 2 * kBlockSteps;
-  p.steps = side_by_side ? pass_steps(k.red[0]) : along ? block_steps(k) : 0;
+  const bool along = packs_by_transposing(k, p.b, p.n) && k.steps() >= 2 * kStripSteps;
+  p.steps = side_by_side ? pass_steps(k.red[0]) : along ? block_steps(k, kStripSteps) : 0;
   if (p.steps == 0) return;
-  p.parts = std::min(p.parts, kPassParts);
+  p.parts = std::min(p.parts, along ? kStripParts : kPassParts);
   const int64_t most = kSumsBytes / byte_size(k.reductions[0].type);
   p.columns = std::min(most, columns + p.width() - 1) / p.width() * p.width();
 }

@@ -23,6 +23,8 @@ struct Target {
   Isa isa = Isa::scalar;
   bool bf16 = false;  // AVX512-BF16
   bool vnni = false;  // AVX512-VNNI
+  // Two multiply-adds of 512 bits a cycle and as many loads, not one: Zen 5, Intel's with AMX.
+  bool two_fma512 = false;
   int64_t l1_bytes = 32 << 10, l2_bytes = 1 << 20, l3_bytes = 8 << 20;
 
   // Bytes of one vector register; 4 for scalar code.
