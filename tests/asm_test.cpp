@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "backends/llvm_module.h"
+#include "passes/kernel_passes.h"
 #include "tests/support/bf16_kernel.h"
 #include "tests/support/byte_kernel.h"
 #include "tests/support/convolution_kernel.h"
@@ -171,6 +172,28 @@ TEST_CASE("the inner loop of a product of bf16 takes pairs of steps, without spi
   CHECK(count(loop, "(%rsp") == 0);
   CHECK(count(loop, "(%rbp") == 0);
   CHECK(count(text, "@PLT") == 0);
+}
+
+// Several vectors at a time hide the latency of a chain of multiply-adds; what a vector leaves on
+// its way must not go through the stack.
+TEST_CASE("a long body runs over as many vectors as its values have registers") {
+  Kernel k;
+  k.operands = {{DType::f32, 4096, OperandRole::In}, {DType::f32, 4096, OperandRole::Out}};
+  k.par = {4096};
+  const auto i = IndexExpr::symbol(0);
+  k.body.resize(2);
+  k.body[0].op = Scalar::Load, k.body[0].access = {0, i, {}};
+  k.body[1].op = Scalar::Erf, k.body[1].args = {0, -1, -1};
+  k.stores = {{{1, i, {}}, 1, Combine::Assign}};
+  expand_math(k);
+  for (const auto& [isa, vectors] : {std::pair{Isa::avx2, 2}, {Isa::avx512, 4}}) {
+    const std::string text = assembly(k, {.vector = 0}, isa);
+    if (text.empty()) return;
+    const std::string loop = first_loop(function(text, "kernel"));
+    CAPTURE(loop);
+    CHECK(count(loop, "vminps") == vectors);
+    if (isa == Isa::avx512) CHECK(count(loop, "(%rsp)\n") == 0);
+  }
 }
 
 TEST_CASE("floats become integers a vector at a time") {

@@ -128,13 +128,43 @@ class Nest {
     return k_.steps() / k_.red.back() * columns * tile_.parts * target_.vector_bytes();
   }
 
-  // Several chains hide latency; but long bodies run out of registers and compile slowly, and
+  // Several chains hide latency, which a core does not see far enough ahead to hide by itself: erf
+  // is 21 dependent steps of 40. As many as have registers for what lives at a time; constants
+  // need none, instructions read them from memory. Code for long bodies takes long to make, and
   // lanes with symbols of their own are worked on one by one.
   int wanted_parts() const {
+    constexpr int64_t kMostParts = 4, kMostInstrs = 256;
     for (size_t d = 0; d < k_.derived.size(); ++d)
       if (a_.symbols[k_.par.size() + k_.red.size() + d] & iv_bit(tile_.vec)) return 1;
-    const size_t size = k_.body.size() + k_.reductions.size();
-    return size <= 12 ? 4 : size <= 32 ? 2 : 1;
+    const int64_t size = std::ssize(k_.body) + std::ssize(k_.reductions);
+    if (k_.core != Core::Map) return size <= 12 ? 4 : size <= 32 ? 2 : 1;
+    const int64_t registers = target_.isa == Isa::avx512 ? 32 : 16;
+    const int64_t varying =
+        std::ranges::count_if(a_.instrs, [&](IvSet set) { return (set & iv_bit(tile_.vec)) != 0; });
+    const int64_t fit =
+        std::min(registers / most_live(), kMostInstrs / std::max<int64_t>(varying, 1));
+    return fit >= kMostParts ? kMostParts : fit >= 2 ? 2 : 1;
+  }
+
+  // Of the values that vary along the lanes, the most that live at a time; at least 1.
+  int64_t most_live() const {
+    std::vector<size_t> last(k_.body.size(), 0);  // use
+    const auto varies = [&](size_t id) { return (a_.instrs[id] & iv_bit(tile_.vec)) != 0; };
+    for (size_t i = 0; i < k_.body.size(); ++i)
+      for (const ScalarId arg : k_.body[i].args)
+        if (arg >= 0) last[static_cast<size_t>(arg)] = i;
+    for (const Store& s : k_.stores) last[static_cast<size_t>(s.value)] = k_.body.size();
+    int64_t live = 0, most = 1;
+    for (size_t i = 0; i < k_.body.size(); ++i) {
+      std::vector<ScalarId> args(k_.body[i].args.begin(), k_.body[i].args.end());
+      std::ranges::sort(args);
+      args.erase(std::ranges::unique(args).begin(), args.end());
+      for (const ScalarId arg : args)
+        live -= arg >= 0 && last[static_cast<size_t>(arg)] == i && varies(static_cast<size_t>(arg));
+      live += varies(i) && last[i] > i;
+      most = std::max(most, live);
+    }
+    return most;
   }
 
   void enter(int level) {

@@ -63,9 +63,7 @@ ScalarId expand_Erf(Emitter& e, ScalarId x, ScalarId) {
   const ScalarId magnitude = e.abs(x), one = e.number(1);
   const ScalarId near = e.fma(x, e.polynomial(e.mul(x, x), k.p), x);
 
-  const ScalarId limit = e.number(k.largest);
-  const ScalarId limited = e.select(e.lt(limit, magnitude), limit, magnitude);  // NaN passes
-  const ScalarId u = e.sub(limited, one);
+  const ScalarId u = e.sub(e.at_most(magnitude, k.largest), one);
   const ScalarId q = e.polynomial(u, k.q), c = e.number(k.c);
   const Emitter::Nearest n = e.nearest(e.fma(u, q, c), 1);
   const ScalarId r = e.fma(u, q, e.sub(c, n.number));

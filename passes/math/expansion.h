@@ -71,9 +71,12 @@ class Emitter {
 
   // Limits x to [low, high]; NaN passes.
   ScalarId clamp(ScalarId x, double low, double high) {
-    const ScalarId l = number(low), h = number(high);
-    const ScalarId above = select(lt(h, x), h, x);
+    const ScalarId l = number(low), above = at_most(x, high);
     return select(lt(above, l), l, above);
+  }
+  ScalarId at_most(ScalarId x, double high) {
+    const ScalarId h = number(high);
+    return select(lt(h, x), h, x);
   }
   // `magnitude`, which is not negative, with x's sign bit: -0 keeps its sign.
   ScalarId with_sign(ScalarId magnitude, ScalarId x) {
@@ -95,7 +98,7 @@ class Emitter {
   Nearest nearest(ScalarId x, double factor) {
     const double shift = single() ? 0x1.8p23 : 0x1.8p52;
     const int64_t shift_bits = single() ? 0x4b400000 : 0x4338000000000000;
-    const ScalarId s = number(shift), sum = fma(x, number(factor), s);
+    const ScalarId s = number(shift), sum = factor == 1 ? add(x, s) : fma(x, number(factor), s);
     return {sub(sum, s), iop(Scalar::Sub, bits(sum), integer(shift_bits))};
   }
 

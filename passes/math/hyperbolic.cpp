@@ -20,7 +20,7 @@ constexpr std::array kSinh64 = {0x1.5555555555556p-3,  0x1.111111111101ep-7,  0x
 
 ScalarId expand_Tanh(Emitter& e, ScalarId x, ScalarId) {
   // tanh x = E / (E + 2), E = expm1(2|x|); 1 to the last bit beyond the limit.
-  const ScalarId magnitude = e.clamp(e.abs(x), 0, e.single() ? 9.5 : 19.5);
+  const ScalarId magnitude = e.at_most(e.abs(x), e.single() ? 9.5 : 19.5);
   const ScalarId big = expm1_positive(e, e.add(magnitude, magnitude));
   const ScalarId t = e.div(big, e.add(big, e.number(2)));
   return e.with_sign(t, x);
