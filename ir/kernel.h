@@ -193,6 +193,10 @@ struct KernelSchedule {
   int64_t grain = 1;               // its values per chunk
   int vector = -1;                 // the iv (symbol id) along which to vectorise; -1: scalar
   int64_t tile_m = 0, tile_n = 0;  // register tile of a contraction, in elements
+  // Vectors that a map loads from operand `fetch` (-1: none) also bring what lies `ahead` bytes
+  // behind them into the cache, whether or not that is still the operand's.
+  int fetch = -1;
+  int64_t ahead = 0;
   friend bool operator==(const KernelSchedule&, const KernelSchedule&) = default;
 };
 

@@ -43,6 +43,10 @@ class Parser {
     s.tile_m = integer();
     if (in_.token().substr(0, 1) != "x") in_.error("'x'");
     s.tile_n = numbered('x', "the tile's second extent");
+    if (in_.token() == "fetch") {
+      s.fetch = static_cast<int>(member("fetch", INT32_MAX));
+      s.ahead = member("ahead", INT64_MAX);
+    }
     if (!in_.token().empty()) in_.error("the end");
     return s;
   }

@@ -125,8 +125,10 @@ std::string print_kernel(const Kernel& k) { return Printer(k).run(); }
 uint64_t hash_kernel(const Kernel& k) { return hash_text(print_kernel(k)); }
 
 std::string print_schedule(const KernelSchedule& s) {
-  return fmt::format("schedule parallel={} grain={} vector={} tile={}x{}", s.parallel, s.grain,
-                     s.vector, s.tile_m, s.tile_n);
+  std::string text = fmt::format("schedule parallel={} grain={} vector={} tile={}x{}", s.parallel,
+                                 s.grain, s.vector, s.tile_m, s.tile_n);
+  if (s.fetch >= 0) text += fmt::format(" fetch={} ahead={}", s.fetch, s.ahead);
+  return text;
 }
 
 }  // namespace lathe

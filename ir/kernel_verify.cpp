@@ -407,6 +407,9 @@ Result<bool> verify_schedule(const Kernel& k, const KernelSchedule& s) {
     return failure("schedule: vector iv {} does not exist", s.vector);
   if (s.tile_m < 0 || s.tile_n < 0)
     return failure("schedule: tile {}x{}, expected no negative", s.tile_m, s.tile_n);
+  if (s.fetch < -1 || s.fetch >= static_cast<int>(k.operands.size()))
+    return failure("schedule: operand {} to fetch of {}", s.fetch, k.operands.size());
+  if (s.ahead < 0) return failure("schedule: {} bytes ahead, expected no negative", s.ahead);
   return true;
 }
 

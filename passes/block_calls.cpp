@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "passes/kernel_part.h"
@@ -96,9 +97,11 @@ class Blocking {
     const std::set<int> inside = temporaries(run);
     std::vector<Step> block, rest;
     std::map<int, int> of_rest;  // its own temporaries
-    for (const size_t i : run.calls) {
+    for (size_t c = 0; c < run.calls.size(); ++c) {
+      const size_t i = run.calls[c];
       const KernelRow row = *row_of(p_.kernel_of(steps[i]), counts);
-      block.push_back(call_block(steps[i], row, b.each, inside, loops));
+      const int fetched = read_again(run, c, steps[i]);
+      block.push_back(call_block(steps[i], row, b.each, fetched, inside, loops));
       if (b.rest > 0) rest.push_back(call_rest(steps[i], row, b, inside, of_rest));
     }
     for (size_t l = loops.size(); l-- > 0;) {
@@ -116,9 +119,21 @@ class Blocking {
                  std::make_move_iterator(block.end()));
   }
 
-  Step call_block(Step call, const KernelRow& row, int64_t each, const std::set<int>& inside,
-                  const std::vector<int>& loops) {
-    call.kernel = part(call.kernel, row, each);
+  // The operand that call `c` is the last to read, after others did: it finds this block in cache,
+  // and has time to fetch the next one, which else the first call waits for. -1: none.
+  int read_again(const RowRun& run, size_t c, const Step& call) const {
+    if (p_.kernel_of(call).core != Core::Map) return -1;
+    for (size_t a = 0; a < call.args.size(); ++a) {
+      const RowUse& use = run.uses.at(call.args[a].buffer);
+      if (!use.written && !use.shared() && use.first < c && use.last == c)
+        return static_cast<int>(a);
+    }
+    return -1;
+  }
+
+  Step call_block(Step call, const KernelRow& row, int64_t each, int fetched,
+                  const std::set<int>& inside, const std::vector<int>& loops) {
+    call.kernel = part(call.kernel, row, each, fetched);
     for (size_t a = 0; a < call.args.size(); ++a) {
       BufferRef& r = call.args[a];
       const std::vector<int64_t>& steps = row.steps[a];
@@ -135,7 +150,7 @@ class Blocking {
 
   Step call_rest(Step call, const KernelRow& row, const Blocks& b, const std::set<int>& inside,
                  std::map<int, int>& own) {
-    call.kernel = part(call.kernel, row, b.rest);
+    call.kernel = part(call.kernel, row, b.rest, -1);
     for (size_t a = 0; a < call.args.size(); ++a) {
       BufferRef& r = call.args[a];
       const int64_t step = row.steps[a][0];
@@ -153,11 +168,11 @@ class Blocking {
     return call;
   }
 
-  // The kernel over so many rows.
-  int part(int kernel, const KernelRow& row, int64_t rows) {
+  // The kernel over so many rows, which brings as many of operand `fetched` after them into cache.
+  int part(int kernel, const KernelRow& row, int64_t rows, int fetched) {
     Dims extents = row.extents;
     extents[static_cast<size_t>(row.iv)] *= rows;
-    const auto [known, is_new] = parts_.try_emplace({kernel, extents}, -1);
+    const auto [known, is_new] = parts_.try_emplace({kernel, extents, fetched}, -1);
     if (!is_new) return known->second;
     Kernel k = p_.kernels[static_cast<size_t>(kernel)];
     for (size_t iv = extents.size(); iv-- > 0;)
@@ -166,12 +181,15 @@ class Blocking {
     canonicalize_parallel(k);
     KernelSchedule schedule = choose_schedule(k, target_);
     schedule.parallel = -1, schedule.grain = 1;  // the loop has the threads
+    if (fetched >= 0)
+      schedule.fetch = fetched,
+      schedule.ahead = rows * row.steps[static_cast<size_t>(fetched)].back();
     return known->second = p_.add(std::move(k), schedule);
   }
 
   Program& p_;
   const Target& target_;
-  std::map<std::pair<int, Dims>, int> parts_;  // kernels of blocks
+  std::map<std::tuple<int, Dims, int>, int> parts_;  // kernels of blocks
 };
 
 }  // namespace

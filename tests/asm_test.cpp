@@ -196,6 +196,31 @@ TEST_CASE("a long body runs over as many vectors as its values have registers") 
   }
 }
 
+TEST_CASE("a map fetches ahead of the operand that its schedule names, else nothing") {
+  Kernel k;
+  k.operands = {{DType::f32, 4096, OperandRole::In},
+                {DType::f32, 4096, OperandRole::In},
+                {DType::f32, 4096, OperandRole::Out}};
+  k.par = {4096};
+  const auto i = IndexExpr::symbol(0);
+  k.body.resize(3);
+  for (const int32_t a : {0, 1})
+    k.body[static_cast<size_t>(a)].op = Scalar::Load,
+    k.body[static_cast<size_t>(a)].access = {a, i, {}};
+  k.body[2].op = Scalar::Add, k.body[2].args = {0, 1, -1};
+  k.stores = {{{2, i, {}}, 2, Combine::Assign}};
+  for (const Isa isa : {Isa::sse42, Isa::avx2, Isa::avx512}) {
+    const std::string plain = assembly(k, {.vector = 0}, isa);
+    if (plain.empty()) return;
+    CHECK(count(plain, "prefetch") == 0);
+    const std::string text = assembly(k, {.vector = 0, .fetch = 1, .ahead = 16384}, isa);
+    const std::string loop = first_loop(function(text, "kernel"));
+    CAPTURE(loop);
+    CHECK(count(loop, "prefetcht0\t16384(") == 1);
+    CHECK(count(loop, "prefetcht0") == 4);
+  }
+}
+
 TEST_CASE("floats become integers a vector at a time") {
   for (const Isa isa : {Isa::avx2, Isa::avx512})
     for (const DType to : {DType::i8, DType::u8, DType::i16, DType::u16, DType::i32}) {

@@ -105,6 +105,21 @@ TEST_CASE("a softmax goes through its kernels block by block, with temporaries o
   check_same_bits(g);
 }
 
+TEST_CASE("the last call that reads what another has read fetches the next block of it") {
+  Graph g("softmax");
+  g.add_output("y", softmax(tensor(g, "x", {96, 50}), 1).value);
+  const auto fetching = [&](int64_t cache_bytes) {
+    std::vector<KernelSchedule> out;
+    for (const KernelSchedule& s : compile_program(g, options(cache_bytes)).schedules)
+      if (s.fetch >= 0) out.push_back(s);
+    return out;
+  };
+  CHECK(fetching(kLarge).empty());
+  const Plan plan = plan_of(g, kSmall);
+  REQUIRE(fetching(kSmall).size() == 1);
+  CHECK(fetching(kSmall)[0].ahead * plan.steps[0].count == 96 * 50 * 4);
+}
+
 TEST_CASE("rows that no block divides leave a block of the rest") {
   Graph g("rest");
   g.add_output("y", softmax(tensor(g, "x", {199, 10}), 1).value);

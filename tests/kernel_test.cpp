@@ -190,6 +190,10 @@ TEST_CASE("a schedule prints on one line and parses back") {
   const KernelSchedule s{.parallel = 1, .grain = 4, .vector = -1, .tile_m = 8, .tile_n = 32};
   CHECK(print_schedule(s) == "schedule parallel=1 grain=4 vector=-1 tile=8x32");
   CHECK(parse_schedule(print_schedule(s)).value() == s);
+  const KernelSchedule fetching{.vector = 1, .fetch = 0, .ahead = 4096};
+  CHECK(print_schedule(fetching) ==
+        "schedule parallel=-1 grain=1 vector=1 tile=0x0 fetch=0 ahead=4096");
+  CHECK(parse_schedule(print_schedule(fetching)).value() == fetching);
   CHECK(parse_schedule("schedule parallel=1").error() == "1:20: expected 'grain', found the end");
 }
 

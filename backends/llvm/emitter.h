@@ -62,6 +62,8 @@ class Emitter {
   // Leaves out what the padding of a sum that is `padded` would add: all of it at the points where
   // no row of a tile is inside, and single rows where the load that is guarded is deferred.
   void leave_out_padding();
+  // With each whole vector loaded from the operand, fetches what lies so many bytes behind it.
+  void fetch(int operand, int64_t ahead) { fetched_ = operand, ahead_ = ahead; }
   // Loads and folds groups of steps. With `columns` the sums are of the columns of b alone, each
   // element times what flipping the sign of `a` adds to it.
   // Precondition: `a` is deferred.
@@ -190,6 +192,7 @@ class Emitter {
   llvm::Value* vector_pointer(const Slot& s, int level, DType t, int row, int part,
                               llvm::Value* condition);
   llvm::Value* load_lanes(const Slot& s, int level, DType t, int row, int part, const Condition& c);
+  void fetch_ahead(llvm::Value* pointer);
   llvm::Value* load_group(ScalarId id, int row, int part);
   llvm::Value* group_of_a(llvm::Value* pointer);
   llvm::Value* groups_of_b(const Slot& s, int level, int part);
@@ -216,6 +219,8 @@ class Emitter {
   std::vector<Slot> slots_;  // loads by ScalarId, then stores
   std::vector<bool> feeds_vector_;
   ScalarId deferred_ = -1;
+  int fetched_ = -1;  // the operand
+  int64_t ahead_ = 0;
   bool separate_copies_ = false;
   ScalarId padded_ = -1;             // the load whose padding is left out
   int first_row_ = 0, end_row_ = 0;  // those that fold

@@ -135,11 +135,19 @@ Value* Emitter::load(ScalarId id, int row, int part, bool vector) {
     v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(type, pointer, element_align(t), mask,
                                                        llvm::Constant::getNullValue(type)))
              : b_.CreateAlignedLoad(type, pointer, element_align(t));
+    if (slot.operand == fetched_ && !mask) fetch_ahead(pointer);
   } else {
     v = load_lanes(slot, level, t, row, part, c);
   }
   v = ops_.from_memory(v, t);
   return in.type == t ? v : ops_.cast(v, t, in.type);
+}
+
+void Emitter::fetch_ahead(Value* pointer) {
+  Value* there = b_.CreateConstGEP1_64(b_.getInt8Ty(), pointer, static_cast<uint64_t>(ahead_));
+  constexpr uint32_t kRead = 0, kToL1 = 3, kData = 1;
+  b_.CreateIntrinsic(b_.getVoidTy(), llvm::Intrinsic::prefetch,
+                     {there, b_.getInt32(kRead), b_.getInt32(kToL1), b_.getInt32(kData)});
 }
 
 // Of the lanes of a part, neighbours in memory. All parts of a row make one choice.

@@ -22,6 +22,7 @@ class Nest {
         begin_(f->getArg(1)),
         end_(f->getArg(2)) {
     choose_tile(s);
+    if (k_.core == Core::Map) e_.fetch(s.fetch, s.ahead);
     const auto pars = static_cast<int>(k_.par.size()), reds = static_cast<int>(k_.red.size());
     const bool vectors = tile_.vec >= 0 && k_.order != Order::Lanes;
     for (int i = 0; i < pars; ++i)
