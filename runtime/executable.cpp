@@ -89,7 +89,7 @@ int Executable::find_input(std::string_view name) const { return find_port(plan_
 int Executable::find_output(std::string_view name) const { return find_port(plan_.outputs, name); }
 
 // A call whose arguments are known.
-struct Executable::Prepared {
+struct alignas(64) Executable::Prepared {
   Prepared(const KernelEntry& kernel, const Step& step, const Frame& frame) : k(kernel) {
     for (size_t i = 0; i < step.args.size(); ++i)
       args[i] = address(step.args[i], frame.base, frame.iteration);
