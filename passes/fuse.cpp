@@ -341,7 +341,8 @@ class Fuser {
   // What only a reduction reads leaves its group for the reduction's where its operands are no more
   // to read than it is to write and read: squares of which a norm is the sum. What 16 bits hold
   // stays, as it is rounded where it is written; so do exponentials and their like, whose long
-  // chains run slower beside accumulators (measured).
+  // chains run slower beside accumulators (measured). A product's kernel stays, so what leaves it
+  // is made of what others read too: that is in memory, and the cache has one tensor less to hold.
   void move_into_reduction(int g) {
     FusionGroup& group = plan_.groups[static_cast<size_t>(g)];
     if (group.core < 0 || group.nodes.empty()) return;
@@ -350,7 +351,9 @@ class Fuser {
     if (!axes || axes->axes.size() != 1 || def(core).cls != OpClass::Reduce) return;
     const uint32_t last = node(core).operands[0].node;
     const int from = plan_.group_of[last];
-    if (from < 0 || from == g || plan_.groups[static_cast<size_t>(from)].core >= 0) return;
+    if (from < 0 || from == g) return;
+    const int64_t of_core = plan_.groups[static_cast<size_t>(from)].core;
+    if (of_core >= 0 && def(static_cast<uint32_t>(of_core)).cls != OpClass::Contract) return;
     std::set<uint32_t> moved, seen = {last};
     int64_t traffic = 0;
     bool ordered = false;
@@ -365,6 +368,7 @@ class Fuser {
       if (!walked_in_order(id)) return;
       if (disposition(id) == Disposition::Inline) continue;
       ordered = ordered || elements(id) == elements(last);
+      if (of_core >= 0 && !is_read_outside(id, from)) return;
       traffic += bytes(id) * (is_read_outside(id, from) ? 1 : 2);
     }
     if (moved.empty() || !ordered || traffic > 2 * bytes(last) ||

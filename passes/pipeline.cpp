@@ -3,6 +3,7 @@
 #include "ir/graph_verify.h"
 #include "passes/block_calls.h"
 #include "passes/block_rows.h"
+#include "passes/carry_in_place.h"
 #include "passes/decompose.h"
 #include "passes/fold.h"
 #include "passes/fold_products.h"
@@ -17,6 +18,7 @@
 #include "passes/scan_motion.h"
 #include "passes/sink_into_loops.h"
 #include "passes/sink_transposes.h"
+#include "passes/write_over.h"
 
 namespace lathe {
 namespace {
@@ -64,8 +66,10 @@ constexpr ProgramPass kProgramPasses[] = {
      "products as they will run, and each temporary has one use"},
     {"write_updates_in_place", alone<write_updates_in_place>,
      "frees temporaries before they are placed"},
+    {"carry_in_place", alone<carry_in_place>, "with the others that make a buffer of two"},
     {"block_calls", alone<block_calls>,
      "after updates in place, which look for one writer's call; temporaries shrink"},
+    {"write_over", alone<write_over>, "after block_calls, which tells a row's tensors apart"},
     {"plan_memory", alone<plan_memory>, "needs the final steps"},
     {"join_calls", alone<join_calls>, "last: temporaries may lie where others have been"},
 };

@@ -140,25 +140,6 @@ void plan_memory(Program& p, const Target&) {
   p.plan.local_bytes = place(p.plan, liveness, BufferKind::Local);
 }
 
-namespace {
-
-// The kernel reads operand `from`'s memory only at the element it stores to operand `to`, once all
-// else that the element needs has been read.
-bool elementwise_over(const Kernel& k, int from, int to) {
-  if (k.core != Core::Map && k.core != Core::Reduce) return false;
-  for (size_t at = 0; at < k.body.size(); ++at) {
-    const Instr& i = k.body[at];
-    if (i.op != Scalar::Load || i.access.operand != from) continue;
-    if (!i.access.indirect.empty()) return false;
-    if (k.core == Core::Reduce && static_cast<int64_t>(at) < k.pre) return false;
-    for (const Store& s : k.stores)
-      if (s.access.operand == to && !(s.access.offset == i.access.offset)) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 void write_updates_in_place(Program& p, const Target&) {
   std::vector<Step>& steps = p.plan.steps;
   for (size_t c = steps.size(); c-- > 0;) {

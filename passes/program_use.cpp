@@ -105,6 +105,19 @@ bool depends(const Program& p, const Step& a, const Step& b) {
          touches(a.body) || touches(a.other);
 }
 
+bool elementwise_over(const Kernel& k, int from, int to) {
+  if (k.core != Core::Map && k.core != Core::Reduce) return false;
+  for (size_t at = 0; at < k.body.size(); ++at) {
+    const Instr& i = k.body[at];
+    if (i.op != Scalar::Load || i.access.operand != from) continue;
+    if (!i.access.indirect.empty()) return false;
+    if (k.core == Core::Reduce && static_cast<int64_t>(at) < k.pre) return false;
+    for (const Store& s : k.stores)
+      if (s.access.operand == to && !(s.access.offset == i.access.offset)) return false;
+  }
+  return true;
+}
+
 void drop_unused(Program& p) {
   drop_kernels(p);
   drop_constants(p.plan);

@@ -18,6 +18,10 @@ bool writes(const Program& p, const Step& s, int buffer);
 // Whether two steps must keep their order: one writes what the other touches.
 bool depends(const Program& p, const Step& a, const Step& b);
 
+// The kernel reads operand `from`'s memory only at the element it stores to operand `to`, once all
+// else that the element needs has been read: both may be one.
+bool elementwise_over(const Kernel& k, int from, int to);
+
 // Removes kernels that no step calls, and constants that no step or port names.
 void drop_unused(Program& p);
 

@@ -62,6 +62,27 @@ TEST_CASE("exponentials stay where they are beside no accumulators") {
   check_ladder(g);
 }
 
+TEST_CASE("what a product and its readers have in memory is multiplied where that is summed") {
+  Graph g;
+  const Expr x = matrix(g, "x"), y = matrix(g, "y"), w = input(g, "w", {DType::f32, Shape{24, 24}});
+  const Expr shares = exp(dot_general(x, w, {.lhs_contract = {1}, .rhs_contract = {0}}));
+  const Expr product = -(shares * y), sum = reduce_sum(product, {1});
+  g.add_output("y", (shares * keep_axes(sum, {1})).value);
+  CHECK(together(fuse(g), product, sum));
+  CHECK(!together(fuse(g), shares, sum));
+  check_ladder(g);
+}
+
+TEST_CASE("what nothing else reads of a product stays in its kernel") {
+  Graph g;
+  const Expr x = matrix(g, "x"), y = matrix(g, "y"), w = input(g, "w", {DType::f32, Shape{24, 24}});
+  const Expr scores = dot_general(x, w, {.lhs_contract = {1}, .rhs_contract = {0}});
+  const Expr product = scores * y;
+  g.add_output("sum", reduce_sum(product, {1}).value);
+  CHECK(together(fuse(g), scores, product));
+  check_ladder(g);
+}
+
 TEST_CASE("what is made of more than it is stays where it is written") {
   Graph g;
   const Expr x = matrix(g, "x"), y = matrix(g, "y"), z = matrix(g, "z");
