@@ -14,9 +14,15 @@ namespace lathe::LATHE_SIMD_NAMESPACE {
 
 using simd::FoldFn;
 using simd::GemmFn;
+using simd::GemmRuns;
+using simd::GemmRunsFn;
+using simd::GemmRunsTable;
 using simd::GemmTable;
 using simd::GemmTile;
 using simd::kMaxGemmRows;
+using simd::kMostLinks;
+using simd::Link;
+using simd::LinkOp;
 using simd::Table;
 using simd::TapsFn;
 using simd::TapTile;
@@ -33,14 +39,21 @@ using Batch = xsimd::batch<T, Arch>;
 //
 #include "backends/simd/elementwise.inl"
 //
+#include "backends/simd/vectors.inl"
+//
+#include "backends/simd/function_code.inl"
+//
 #include "backends/simd/convert.inl"
 //
 #include "backends/simd/fold.inl"
 //
 #include "backends/simd/gemm.inl"
+//
+#include "backends/simd/chain.inl"
 
 constexpr Table kTable{
     .op = find_op,
+    .choose = find_choose,
     .cast_value = find_cast_value,
     .cast_store = find_cast_store,
     .f16_load = load_f16,
@@ -49,10 +62,14 @@ constexpr Table kTable{
     .fold_sequential = find_fold_sequential,
     .gemm_rows = kRows,
     .gemm_width = kWidth,
+    .vector = kVector,
     .gemm_f32 = gemm_table<float>(),
     .gemm_i32 = gemm_table<int32_t>(),
+    .gemm_runs = gemm_runs_table(),
     .gemm_row = gemm_row,
     .taps = find_taps,
+    .chain = chain,
+    .function = find_function,
 };
 }  // namespace
 

@@ -24,10 +24,11 @@ struct Matrix {
 
 // Where it does not hold, A's element is zero and not read: convolutions' padding.
 struct RowGuard {
-  Guard guard;                // its index at row 0 and k = 0 of the outer ivs
-  int64_t along = 0;          // step of m
-  int64_t step = 0;           // of k within a run
-  std::vector<int64_t> runs;  // what each run adds, one for each of A's
+  Guard guard;                  // its index at row 0 and k = 0 of the outer ivs
+  int64_t along = 0;            // step of m
+  int64_t step = 0;             // of k within a run
+  std::vector<int64_t> runs;    // what each run adds, one for each of A's
+  int64_t least = 0, most = 0;  // of what k adds
 };
 
 struct Contraction {

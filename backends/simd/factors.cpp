@@ -64,7 +64,7 @@ bool concerns(const Kernel& k, ScalarId id, int i) {
 }
 
 bool holds(const Guard& g, int64_t index) {
-  return index >= 0 && index < g.limit && index % g.multiple_of == 0;
+  return index >= 0 && index < g.limit && (g.multiple_of == 1 || index % g.multiple_of == 0);
 }
 
 int64_t index_at(const Kernel& k, const IndexExpr& e, const int64_t* symbols) {

@@ -41,10 +41,49 @@ void gemm_tile(const GemmTile<T>& tile) {
     for (int v = 0; v < Vectors; ++v) acc[r][v].store_unaligned(t.c + r * t.c_row + v * kVector);
 }
 
+template <int Rows, int Vectors>
+void gemm_runs(const GemmRuns& of) {
+  using B = Batch<float>;
+  const GemmTile<float> t = of.tile;
+  const float* const* starts = of.a;
+  B acc[Rows][Vectors];
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) acc[r][v] = B(0.0f);
+  const float* b = t.b;
+  const int64_t a_step = t.a_step, b_step = t.b_step;
+  for (int64_t run = of.runs; run > 0; --run, starts += Rows) {
+    const float* a[Rows];
+    for (int r = 0; r < Rows; ++r) a[r] = starts[r];
+    for (int64_t k = t.k; k > 0; --k) {
+      B column[Vectors];
+      for (int v = 0; v < Vectors; ++v) column[v] = B::load_unaligned(b + v * kVector);
+      for (int r = 0; r < Rows; ++r) {
+        const B x(*a[r]);
+        for (int v = 0; v < Vectors; ++v) acc[r][v] = multiply_add(x, column[v], acc[r][v]);
+        a[r] += a_step;
+      }
+      b += b_step;
+    }
+  }
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) acc[r][v].store_unaligned(t.c + r * t.c_row + v * kVector);
+}
+
 template <class T, int Rows, int Vectors>
 constexpr GemmFn<T> tile_of() {
   if constexpr (Rows <= kRows) return gemm_tile<T, Rows, Vectors>;
   else return nullptr;
+}
+template <int Rows, int Vectors>
+constexpr GemmRunsFn runs_of() {
+  if constexpr (Rows <= kRows) return gemm_runs<Rows, Vectors>;
+  else return nullptr;
+}
+constexpr GemmRunsTable gemm_runs_table() {
+  return {.wide = {nullptr, runs_of<1, 2>(), runs_of<2, 2>(), runs_of<3, 2>(), runs_of<4, 2>(),
+                   runs_of<5, 2>(), runs_of<6, 2>(), runs_of<7, 2>(), runs_of<8, 2>()},
+          .narrow = {nullptr, runs_of<1, 1>(), runs_of<2, 1>(), runs_of<3, 1>(), runs_of<4, 1>(),
+                     runs_of<5, 1>(), runs_of<6, 1>(), runs_of<7, 1>(), runs_of<8, 1>()}};
 }
 template <class T>
 constexpr GemmTable<T> gemm_table() {
@@ -88,37 +127,68 @@ void gemm_row(const GemmTile<float>& tile, int64_t columns) {
   }
 }
 
-// Columns [j, j + Vectors * kVector) of `taps`: accumulators in registers, four vectors to hide the
-// latency.
-template <class V, int Vectors>
-LATHE_INLINE void tap_columns(const TapTile& t, int64_t j) {
+// Rows [r, r + Rows) and columns [j, j + Vectors * kVector) of `taps`: eight accumulators hide the
+// latency, and what b gives serves all rows where they share it.
+template <class V, int Rows, int Vectors>
+LATHE_INLINE void tap_block(const TapTile& t, int64_t n, int64_t r, int64_t j) {
   using B = Batch<float>;
-  B acc[Vectors];
-  for (int v = 0; v < Vectors; ++v) acc[v] = B(t.identity);
-  for (int64_t tap = 0; tap < t.taps; ++tap)
-    for (int v = 0; v < Vectors; ++v) {
-      const B a = B::load_unaligned(t.a[tap] + j + v * kVector);
-      if constexpr (__is_same(V, FmaV))
-        acc[v] = V::of(a, B::load_unaligned(t.b[tap] + j + v * kVector), acc[v]);
-      else acc[v] = V::of(acc[v], a, a);
+  B acc[Rows][Vectors];
+  for (int i = 0; i < Rows; ++i)
+    for (int v = 0; v < Vectors; ++v) acc[i][v] = B(t.identity);
+  for (int64_t tap = 0; tap < t.taps; ++tap) {
+    const int64_t row = t.a_row[tap];
+    const float* a = t.a[tap] + r * row + j;
+    if constexpr (__is_same(V, FmaV)) {
+      const float* b = t.b[tap] + r * t.b_row + j;
+      B factor[Vectors];
+      for (int v = 0; v < Vectors; ++v) factor[v] = B::load_unaligned(b + v * kVector);
+      for (int i = 0; i < Rows; ++i) {
+        for (int v = 0; v < Vectors; ++v)
+          acc[i][v] = V::of(B::load_unaligned(a + v * kVector), factor[v], acc[i][v]);
+        a += row;
+      }
+    } else {
+      for (int i = 0; i < Rows; ++i) {
+        for (int v = 0; v < Vectors; ++v) {
+          const B x = B::load_unaligned(a + v * kVector);
+          acc[i][v] = V::of(acc[i][v], x, x);
+        }
+        a += row;
+      }
     }
-  for (int v = 0; v < Vectors; ++v) acc[v].store_unaligned(t.acc + j + v * kVector);
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int v = 0; v < Vectors; ++v)
+      acc[i][v].store_unaligned(t.acc + (r + i) * n + j + v * kVector);
+}
+
+template <class V, int Vectors>
+LATHE_INLINE void tap_columns(const TapTile& t, int64_t n, int64_t j) {
+  constexpr int rows = 8 / Vectors;
+  int64_t r = 0;
+  if (t.b_row == 0)
+    for (; r + rows <= t.rows; r += rows) tap_block<V, rows, Vectors>(t, n, r, j);
+  for (; r < t.rows; ++r) tap_block<V, 1, Vectors>(t, n, r, j);
 }
 
 // The last columns are computed again in part, by a whole vector, rather than one by one.
 template <class F, class V>
 void taps(const TapTile& t, int64_t n) {
   int64_t j = 0;
-  for (; j + 4 * kVector <= n; j += 4 * kVector) tap_columns<V, 4>(t, j);
-  if (j + 2 * kVector <= n) tap_columns<V, 2>(t, j), j += 2 * kVector;
-  if (j + kVector <= n) tap_columns<V, 1>(t, j), j += kVector;
-  if (j < n && n >= kVector) return tap_columns<V, 1>(t, n - kVector);
-  for (; j < n; ++j) {
-    float acc = t.identity;
-    for (int64_t tap = 0; tap < t.taps; ++tap)
-      acc = combine_one<F>(acc, t.a[tap][j], __is_same(F, FmaOf) ? t.b[tap][j] : 0.0f);
-    t.acc[j] = acc;
-  }
+  for (; j + 4 * kVector <= n; j += 4 * kVector) tap_columns<V, 4>(t, n, j);
+  if (j + 2 * kVector <= n) tap_columns<V, 2>(t, n, j), j += 2 * kVector;
+  if (j + kVector <= n) tap_columns<V, 1>(t, n, j), j += kVector;
+  if (j < n && (n >= kVector || t.whole))
+    return tap_columns<V, 1>(t, n, n >= kVector ? n - kVector : 0);
+  if (j == n) return;
+  for (int64_t r = 0; r < t.rows; ++r)
+    for (int64_t i = j; i < n; ++i) {
+      float acc = t.identity;
+      for (int64_t tap = 0; tap < t.taps; ++tap)
+        acc = combine_one<F>(acc, t.a[tap][r * t.a_row[tap] + i],
+                             __is_same(F, FmaOf) ? t.b[tap][r * t.b_row + i] : 0.0f);
+      t.acc[r * n + i] = acc;
+    }
 }
 
 TapsFn find_taps(Combine combine) {

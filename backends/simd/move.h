@@ -25,6 +25,17 @@ inline void splat(void* out, const void* value, int bytes, int64_t n) {
   });
 }
 
+// Rows of `bytes`, as far apart as said.
+inline void copy_rows(std::byte* to, int64_t to_row, const std::byte* from, int64_t from_row,
+                      int64_t bytes, int64_t rows) {
+  constexpr int64_t kPiece = 32;
+  for (int64_t r = 0; r < rows; ++r, to += to_row, from += from_row) {
+    int64_t i = 0;
+    for (; i + kPiece <= bytes; i += kPiece) std::memcpy(to + i, from + i, kPiece);
+    if (i < bytes) std::memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
+  }
+}
+
 // out[i] = from[i * step]
 inline void gather_strided(void* out, const void* from, int64_t step, int bytes, int64_t n) {
   if (step == 1) {

@@ -1,7 +1,11 @@
 #include "backends/simd/plan.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
+#include "backends/simd/chains.h"
+#include "backends/simd/functions.h"
 #include "backends/simd/registers.h"
 #include "ir/scalar_eval.h"
 
@@ -25,6 +29,7 @@ class Planner {
     p_.vector = vector;
     p_.along_reduction = vector >= static_cast<SymbolId>(p_.k.par.size());
     values_.resize(k().body.size());
+    functions_ = find_functions(k().body);
   }
 
   Plan run() {
@@ -38,6 +43,10 @@ class Planner {
       for (size_t i = 0; i < k().reductions.size(); ++i) plan_fold(i);
     for (const Store& s : k().stores) plan_store(s);
     p_.joins_rows = external_ && joins_rows();
+    p_.chain = table_.chain;
+    join_chains(p_);
+    if (p_.joins_rows) keep_loads();
+    write_in_place();
     place_registers(p_, last_level());
     return std::move(p_);
   }
@@ -66,7 +75,8 @@ class Planner {
   bool joins(const TileStep& s) const {
     if (!s.varying) return false;
     if (s.kind != TileStep::Kind::Load)
-      return s.kind == TileStep::Kind::Compute || s.kind == TileStep::Kind::Splat;
+      return s.kind == TileStep::Kind::Compute || s.kind == TileStep::Kind::Splat ||
+             s.kind == TileStep::Kind::Chain;
     const TileAccess& a = p_.accesses[static_cast<size_t>(s.item)];
     return affine(a.offset) && std::ranges::all_of(a.guards, [&](int32_t g) {
              return affine(p_.guards[static_cast<size_t>(g)].index);
@@ -80,6 +90,29 @@ class Planner {
     return std::ranges::all_of(p_.stores, [](const TileStore& s) {
       return s.varying && s.combine == nullptr && affine(s.access.offset);
     });
+  }
+  // What lies in memory for the columns alone is spread over rows once.
+  void keep_loads() {
+    int kept = 0;
+    for (const Level l : {Level::Tile, Level::Post})
+      for (TileStep& s : p_.lists[static_cast<int>(l)]) {
+        if (s.kind != TileStep::Kind::Load || kept == kMostKept) continue;
+        const TileAccess& a = p_.accesses[static_cast<size_t>(s.item)];
+        const bool columns = std::ranges::all_of(
+            a.offset.terms, [&](const IndexTerm& t) { return t.symbol == p_.vector; });
+        if (a.direct && a.guards.empty() && a.offset.step == 1 && columns) s.kept = kept++;
+      }
+  }
+  // A result that lies in memory as it does in its register needs no copy.
+  void write_in_place() {
+    if (p_.stores.size() != 1 || (k().core != Core::Map && k().core != Core::Reduce)) return;
+    TileStore& s = p_.stores[0];
+    const bool alike = s.varying && s.convert == nullptr && s.combine == nullptr &&
+                       s.access.offset.step == 1 && s.access.offset.tiles.empty();
+    const auto& steps = p_.list(Level::Post);
+    s.in_place = alike && !steps.empty() && steps.back().out == s.value &&
+                 (steps.back().kind == TileStep::Kind::Compute ||
+                  steps.back().kind == TileStep::Kind::Chain);
   }
   const Value& value(ScalarId id) const { return values_[static_cast<size_t>(id)]; }
   Level last_level() const { return k().core == Core::Scatter ? Level::Step : Level::Post; }
@@ -97,6 +130,14 @@ class Planner {
       for (const Reduction& r : k().reductions) use(r.a), use(r.b);
     for (size_t i = k().body.size(); i-- > 0;) {
       if (!used_[i]) continue;
+      if (functions_[i].function >= 0) {
+        for (const ScalarId id : functions_[i].operands) use(id);
+        continue;
+      }
+      if (const auto c = choice(i)) {
+        for (const ScalarId id : c->operands) use(id);
+        continue;
+      }
       for (ScalarId a : k().body[i].args) use(a);
       for (const IndirectTerm& t : k().body[i].access.indirect) use(t.value);
     }
@@ -211,6 +252,7 @@ class Planner {
 
   void plan_instruction(size_t i) {
     const Instr& in = k().body[i];
+    if (functions_[i].function >= 0) return plan_function(i);
     switch (in.op) {
       case Scalar::Const: return plan_constant(i);
       case Scalar::IndexValue: return plan_index(i);
@@ -295,6 +337,7 @@ class Planner {
       values_[i] = value(in.args[0]);
       return;
     }
+    if (const auto c = choice(i)) return plan_choice(i, *c);
     Reach r;
     const int operands = info(in.op).operands;
     for (int a = 0; a < operands; ++a) {
@@ -303,6 +346,64 @@ class Planner {
     }
     TileStep s;
     s.fn = function(in, r.varying, s.in);
+    if (compute_type(in.type) == DType::f32) s.links = links_of(in.op);
+    finish(i, s, r, false);
+  }
+
+  // A selection in f32 by a comparison, between values of which the comparison has one: a step of
+  // its own for both.
+  struct Choice {
+    Scalar compare;
+    std::array<ScalarId, 3> operands;
+    int if_true, if_false;
+  };
+  std::optional<Choice> choice(size_t i) const {
+    const Instr& in = k().body[i];
+    if (in.op != Scalar::Select || compute_type(in.type) != DType::f32) return std::nullopt;
+    const Instr& test = k().body[static_cast<size_t>(in.args[0])];
+    if ((test.op != Scalar::Lt && test.op != Scalar::Le) ||
+        compute_type(k().body[static_cast<size_t>(test.args[0])].type) != DType::f32)
+      return std::nullopt;
+    Choice c{test.op, {test.args[0], test.args[1], -1}, 0, 0};
+    const auto operand = [&](ScalarId id) {
+      for (int a = 0; a < 2; ++a)
+        if (c.operands[static_cast<size_t>(a)] == id) return a;
+      if (c.operands[2] < 0) c.operands[2] = id;
+      return c.operands[2] == id ? 2 : -1;
+    };
+    c.if_true = operand(in.args[1]), c.if_false = operand(in.args[2]);
+    if (c.if_true < 0 || c.if_false < 0) return std::nullopt;
+    if (table_.choose(c.compare, c.if_true, c.if_false, 0) == nullptr) return std::nullopt;
+    return c;
+  }
+  void plan_choice(size_t i, const Choice& c) {
+    plan_step(
+        i, c.operands,
+        [&](int uniform) { return table_.choose(c.compare, c.if_true, c.if_false, uniform); },
+        links_of_choice(c.compare, c.if_true, c.if_false));
+  }
+
+  void plan_function(size_t i) {
+    const FunctionUse& f = functions_[i];
+    plan_step(i, f.operands, [&](int uniform) { return table_.function(f.function, uniform); });
+  }
+
+  // A step with a variant for every choice of uniform operands but all.
+  template <class Operands, class Find>
+  void plan_step(size_t i, const Operands& operands, Find&& find,
+                 const std::array<LinkOp, 3>& links = {}) {
+    Reach r;
+    for (const ScalarId id : operands)
+      if (id >= 0) r.add(value(id).varying, value(id).level);
+    TileStep s;
+    int uniform = 0, a = 0;
+    for (const ScalarId id : operands) {
+      if (id < 0) continue;
+      if (r.varying && !value(id).varying) uniform |= 1 << a;
+      s.in[a++] = value(id).reg;
+    }
+    s.fn = find(uniform);
+    s.links = links;
     finish(i, s, r, false);
   }
 
@@ -420,6 +521,7 @@ class Planner {
   bool external_;
   Plan p_;
   std::vector<bool> used_;
+  std::vector<FunctionUse> functions_;
   std::vector<Value> values_, derived_;
   std::vector<Reg> accumulators_;
   std::vector<int32_t> stored_;

@@ -11,6 +11,7 @@
 //   call { row: parallel ivs { step: outer reduction ivs, vector iv { } post, stores } }
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "backends/simd/canonical.h"
@@ -22,6 +23,8 @@ enum class Level : uint8_t { Call, Row, Tile, Step, Post };
 inline constexpr int kLevels = 5;
 
 using Reg = int32_t;
+
+inline constexpr int kMostKept = 4;
 
 // An index along a tile: constant + terms (the vector iv at the tile's start) + element * step
 // + scalars[0] * factor + tiles[element] * factor. Registers hold i64.
@@ -52,14 +55,34 @@ struct TileAccess {
 };
 
 struct TileStep {
-  enum class Kind : uint8_t { Compute, Splat, Load, Index, GuardTest, DeriveScalar, DeriveTile };
+  enum class Kind : uint8_t {
+    Compute,
+    Splat,
+    Load,
+    Index,
+    GuardTest,
+    DeriveScalar,
+    DeriveTile,
+    Chain
+  };
   Kind kind = Kind::Compute;
   bool varying = false;  // a whole tile; otherwise one element
   uint8_t bytes = 0;     // Splat: of an element
   TileFn fn = nullptr;   // Compute; Index: from i64
   Reg out = -1;
   Reg in[3] = {-1, -1, -1};
-  int32_t item = -1;  // Load: access; Index: index; GuardTest: guards; Derive: derived
+  int32_t item =
+      -1;  // Load: access; Index: index; GuardTest: guards; Derive: derived; Chain: chain
+  std::array<LinkOp, 3> links = {};  // Compute: what it is in a chain of which in[i] is the value
+  // Load that is the same for all rows: which of Run's kept ones it is. What it spreads over a tile
+  // of several rows stays in its register for the next tile.
+  int kept = -1;
+};
+
+struct PlanLink {
+  LinkOp op;
+  Reg operands[2];  // other than the running value
+  bool varying[2];
 };
 
 struct TileFold {
@@ -79,6 +102,7 @@ struct TileStore {
   Reg value = -1;
   TileFn convert = nullptr;  // value to storage; null: the same bytes
   TileFn combine = nullptr;  // with memory, in the compute type
+  bool in_place = false;     // the last step's result, which it can write where it is stored
 };
 
 struct DerivedPlan {
@@ -114,6 +138,8 @@ struct Plan {
   std::vector<TileGuard> guards;
   std::vector<std::vector<int32_t>> guard_tests;
   std::vector<DerivedPlan> derived;
+  std::vector<std::vector<PlanLink>> chains;
+  ChainFn chain = nullptr;
   std::vector<Register> registers;
   std::vector<uint64_t> constants;
   int64_t scratch_bytes = 0;                        // registers

@@ -61,8 +61,13 @@ Matrix matrix(const Kernel& k, ScalarId id, int along) {
 void add_guards(Contraction& x, const Kernel& k, ScalarId a) {
   for (const int32_t g : k.body[static_cast<size_t>(a)].guards) {
     const Guard& guard = k.guards[static_cast<size_t>(g)];
-    x.guards.push_back(
-        {guard, step_of(guard.index, x.m), step_of_k(k, guard.index), run_offsets(k, guard.index)});
+    RowGuard row{guard, step_of(guard.index, x.m), step_of_k(k, guard.index),
+                 run_offsets(k, guard.index)};
+    const auto [least, most] = std::ranges::minmax(row.runs);
+    const int64_t within = row.step * (k.red.back() - 1);
+    row.least = least + std::min<int64_t>(within, 0),
+    row.most = most + std::max<int64_t>(within, 0);
+    x.guards.push_back(std::move(row));
   }
   if (x.guards.empty()) return;
   x.a.run = k.red.back();

@@ -24,9 +24,12 @@ class Placement {
   }
 
   void run() {
-    // Accumulators first: they live through all lists, so no freed place will do.
+    // Accumulators and what is kept first: they live through all lists, so no freed place will do.
     for (const TileFold& f : p_.folds)
       if (!p_.registers[static_cast<size_t>(f.acc)].external) place(f.acc);
+    for (const auto& list : p_.lists)
+      for (const TileStep& s : list)
+        if (s.kept >= 0) place(s.out);
     for (int l = 0; l < kLevels; ++l) {
       std::vector<std::vector<Reg>> dying(p_.lists[l].size());
       for (size_t i = 0; i < p_.lists[l].size(); ++i) {
@@ -92,10 +95,14 @@ class Placement {
         case TileStep::Kind::GuardTest: use_guards(p_.guard_tests[item], l, at); break;
         case TileStep::Kind::DeriveScalar:
         case TileStep::Kind::DeriveTile: use_index(p_.derived[item].numerator, l, at); break;
+        case TileStep::Kind::Chain:
+          for (const PlanLink& link : p_.chains[item])
+            for (const Reg r : link.operands) use(r, l, at);
+          break;
         case TileStep::Kind::Compute:
         case TileStep::Kind::Splat: break;
       }
-      if (s.out >= 0) last_[static_cast<size_t>(s.out)] = {l, at, false};
+      if (s.out >= 0) last_[static_cast<size_t>(s.out)] = {l, at, s.kept >= 0};
     }
   }
 

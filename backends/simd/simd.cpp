@@ -1,6 +1,7 @@
 #include "backends/simd/simd.h"
 
 #include "backends/simd/contraction.h"
+#include "backends/simd/moves.h"
 #include "backends/simd/taps.h"
 #include "backends/simd/vm.h"
 
@@ -34,6 +35,9 @@ Result<CompiledKernel> simd_kernel(const Kernel& k, const KernelSchedule& s, con
   if (auto taps = plan_taps(c, *table))
     return CompiledKernel{run_taps, taps->get(), *taps,
                           fmt::format("simd/{} taps", name(target.isa))};
+  if (auto moves = plan_moves(c))
+    return CompiledKernel{run_moves, moves->get(), *moves,
+                          fmt::format("simd/{} moves", name(target.isa))};
   auto plan = std::make_shared<const Plan>(make_plan(std::move(c), *table, -1, false));
   return CompiledKernel{run_plan, plan.get(), plan, fmt::format("simd/{} tiles", name(target.isa))};
 }

@@ -11,6 +11,7 @@ namespace lathe::simd {
 namespace {
 
 constexpr int64_t kMostTaps = 512;
+constexpr int64_t kSums = 4096;  // finished together
 
 // What is folded: loads, a alone where b is not given, and what stands for a where a guard fails.
 struct Folded {
@@ -73,14 +74,21 @@ class TapsRun {
  public:
   TapsRun(const Taps& x, void* const* args)
       : x_(x), run_(x.plan, args), args_(args), taps_(std::ssize(x.a.taps)) {
-    const auto pointers = taps_ * static_cast<int64_t>(2 * sizeof(float*));
+    const int64_t tile = x.plan.tile, table = round_up(taps_ * int64_t{sizeof(float*)});
+    most_sums_ = std::max(kSums, tile);
+    const int64_t short_b = taps_ * x.vector;
     std::byte* memory =
-        scratch(ScratchUse::Panels, pointers + 2 * x.plan.tile * int64_t{sizeof(float)} + 128);
+        scratch(ScratchUse::Panels,
+                3 * table + (most_sums_ + tile + x.vector + short_b) * int64_t{sizeof(float)});
     a_ = reinterpret_cast<const float**>(memory);
-    b_ = a_ + taps_;
-    sums_ = reinterpret_cast<float*>(memory + (pointers + 63) / 64 * 64);
-    fill_ = sums_ + x.plan.tile;
-    std::fill_n(fill_, x.plan.tile, x.fill);
+    b_ = reinterpret_cast<const float**>(memory + table);
+    a_row_ = reinterpret_cast<int64_t*>(memory + 2 * table);
+    sums_ = reinterpret_cast<float*>(memory + 3 * table);
+    fill_ = sums_ + most_sums_ + x.vector;
+    short_b_ = fill_ + tile;
+    std::fill_n(fill_, tile, x.fill);
+    along_a_ = along(x.a.offset);
+    if (x.b.index >= 0) along_b_ = along(x.b.offset);
     run_.start();
   }
 
@@ -103,31 +111,59 @@ class TapsRun {
   }
 
  private:
-  // All rows, in groups whose sums fit a tile.
+  static int64_t round_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+  int64_t along(const IndexExpr& e) const { return x_.m >= 0 ? e.coefficient(x_.m) : 0; }
+
+  // All rows, in groups that are finished together.
   void columns(int64_t start, int64_t count, const int64_t* low, const int64_t* high) {
     run_.symbols()[x_.plan.vector] = start;
     if (x_.m < 0) {
       run_.row();
-      point_at();
-      fold(sums_, count);
+      point_at(count);
+      fold(sums_, 1, count);
       return run_.finish_tile(start, count, sums_);
     }
-    const int64_t group = std::max<int64_t>(x_.plan.tile / count, 1);
+    const int64_t group = std::max<int64_t>(most_sums_ / count, 1);
     for (int64_t m = low[x_.m]; m < high[x_.m]; m += group) {
       const int64_t rows = std::min(group, high[x_.m] - m);
       run_.symbols()[x_.plan.vector] = start;
-      for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t r = 0; r < rows;) {
         run_.symbols()[x_.m] = m + r;
-        point_at();
-        fold(sums_ + r * count, count);
+        const int64_t alike = std::min(point_at(count), rows - r);
+        fold(sums_ + r * count, alike, count);
+        r += alike;
       }
       run_.finish_rows(x_.m, m, rows, start, count, sums_);
     }
   }
 
-  void fold(float* acc, int64_t n) const { x_.fold({a_, b_, taps_, x_.identity, acc}, n); }
+  void fold(float* acc, int64_t rows, int64_t n) const {
+    TapTile t{a_, a_row_, b_, along_b_, taps_, rows, x_.identity, acc};
+    if (n < x_.vector && along_b_ == 0) t.whole = reads_past(rows);
+    if (n < x_.vector && along_b_ == 0 && !t.whole && rows > 1) {
+      // Only the last row may reach beyond the operand.
+      t.rows = rows - 1;
+      t.whole = reads_past(t.rows);
+      x_.fold(t, n);
+      for (int64_t i = 0; i < taps_; ++i) a_[i] += (rows - 1) * a_row_[i];
+      t.rows = 1, t.acc += (rows - 1) * n, t.whole = false;
+    }
+    x_.fold(t, n);
+  }
 
-  void point_at() {
+  // Whether whole vectors of rows that are shorter lie in the operands.
+  bool reads_past(int64_t rows) const {
+    const Operand& a = x_.plan.k.operands[static_cast<size_t>(x_.a.index)];
+    const float* end = static_cast<const float*>(args_[x_.a.index]) + a.size - x_.vector;
+    if (along_a_ < 0) return false;
+    for (int64_t i = 0; i < taps_; ++i)
+      if (a_[i] != fill_ && a_[i] + (rows - 1) * a_row_[i] > end) return false;
+    return true;
+  }
+
+  // Points at what is folded in n columns of the row that the symbols say. Returns for how many
+  // rows from there guards leave the same taps out.
+  int64_t point_at(int64_t n) {
     const Kernel& k = x_.plan.k;
     const auto point = [&](const Taps::Operand& from, const float** taps) {
       const float* at =
@@ -135,21 +171,37 @@ class TapsRun {
       for (const int64_t tap : from.taps) *taps++ = at + tap;
     };
     point(x_.a, a_);
+    std::fill_n(a_row_, taps_, along_a_);
     if (x_.b.index >= 0) point(x_.b, b_);
+    if (x_.b.index >= 0 && n < x_.vector && along_b_ == 0)
+      for (int64_t t = 0; t < taps_; ++t) {
+        std::copy_n(b_[t], n, short_b_ + t * x_.vector);
+        b_[t] = short_b_ + t * x_.vector;
+      }
+    int64_t rows = INT64_MAX;
     for (const Taps::TapGuard& g : x_.guards) {
       const int64_t at = index_at(k, g.guard.index, run_.symbols());
-      if (g.guard.multiple_of == 1 && at + g.least >= 0 && at + g.most < g.guard.limit) continue;
+      const int64_t step = along(g.guard.index);
+      const int64_t beyond = g.guard.limit - at - g.most;
+      if (g.guard.multiple_of == 1 && at + g.least >= 0 && beyond > 0) {
+        if (step != 0) rows = std::min(rows, step > 0 ? (beyond - 1) / step + 1 : 1);
+        continue;
+      }
+      if (step != 0) rows = 1;
       for (int64_t t = 0; t < taps_; ++t)
-        if (!holds(g.guard, at + g.taps[static_cast<size_t>(t)])) a_[t] = fill_;
+        if (!holds(g.guard, at + g.taps[static_cast<size_t>(t)])) a_[t] = fill_, a_row_[t] = 0;
     }
+    return rows;
   }
 
   const Taps& x_;
   Run run_;
   void* const* args_;
-  int64_t taps_;
+  int64_t taps_, most_sums_ = 0, along_a_ = 0, along_b_ = 0;
   const float **a_ = nullptr, **b_ = nullptr;
-  float *sums_ = nullptr, *fill_ = nullptr;
+  int64_t* a_row_ = nullptr;
+  // short_b_: b's rows where they are shorter than a vector, each with room for one.
+  float *sums_ = nullptr, *fill_ = nullptr, *short_b_ = nullptr;
 };
 
 }  // namespace
@@ -168,6 +220,7 @@ Result<std::shared_ptr<const Taps>> plan_taps(const Canonical& c, const Table& t
   x->identity =
       std::bit_cast<float>(static_cast<uint32_t>(scalar::combine_identity(r.combine, DType::f32)));
   x->fill = f->fill;
+  x->vector = table.vector;
   x->a = operand(k, f->a);
   if (f->b >= 0) x->b = operand(k, f->b);
   for (const GuardId g : k.body[static_cast<size_t>(f->a)].guards) {

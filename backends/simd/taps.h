@@ -1,6 +1,7 @@
 // Reductions whose operands advance with the vector iv: sums of products of two (depthwise
 // convolutions), and folds of one (pooling). All taps of a point of the other ivs are folded in
-// registers, instead of one tile after the other through memory.
+// registers, instead of one tile after the other through memory; points whose taps lie apart alike
+// (pixels of an image row, away from its ends) share pointers and what the second operand gives.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@ struct Taps {
   Plan plan;  // what follows the reduction
   TapsFn fold = nullptr;
   float identity = 0;
+  int vector = 1;  // floats
   float fill = 0;  // of a's elements where a guard does not hold; they are not read
   int m = -1;      // the last parallel iv but the vector one: rows that are finished together
   struct Operand {

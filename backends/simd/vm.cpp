@@ -61,10 +61,11 @@ Run::Run(const Plan& p, void* const* args) : p_(p), args_(args) {
   }
 }
 
-bool plan_range(const Plan& p, int64_t begin, int64_t end, int64_t* low, int64_t* high) {
-  for (size_t i = 0; i < p.k.par.size(); ++i) low[i] = 0, high[i] = p.k.par[i];
-  if (p.parallel >= 0) low[p.parallel] = begin * p.scale, high[p.parallel] = end * p.scale;
-  for (size_t i = 0; i < p.k.par.size(); ++i)
+bool call_range(const Kernel& k, int parallel, int64_t scale, int64_t begin, int64_t end,
+                int64_t* low, int64_t* high) {
+  for (size_t i = 0; i < k.par.size(); ++i) low[i] = 0, high[i] = k.par[i];
+  if (parallel >= 0) low[parallel] = begin * scale, high[parallel] = end * scale;
+  for (size_t i = 0; i < k.par.size(); ++i)
     if (low[i] >= high[i]) return false;
   return true;
 }
@@ -135,6 +136,7 @@ void Run::tiles(int64_t low, int64_t high) {
       if (lanes) join_lanes(n);
     }
     if (core != Core::Map && core != Core::Reduce) continue;
+    place_result(true);
     run_list(Level::Post, n);
     run_stores(n);
   }
@@ -170,6 +172,7 @@ void Run::finish_tile(int64_t start, int64_t n, const void* acc) {
   for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<void*>(acc);
   symbols_[p_.vector] = start;
   run_list(Level::Tile, n);
+  place_result(true);
   run_list(Level::Post, n);
   run_stores(n);
 }
@@ -197,6 +200,7 @@ void Run::finish_joined(const Rows& rows, int64_t start, const void* acc) {
   for (const TileFold& f : p_.folds) regs_[f.acc] = const_cast<void*>(acc);
   symbols_[p_.vector] = start;
   run_joined(Level::Tile, rows);
+  place_result(!p_.stores.empty() && coefficient(p_.stores[0].access.offset, rows.m) == rows.n);
   run_joined(Level::Post, rows);
   for (const TileStore& s : p_.stores) store_joined(s, rows);
 }
@@ -216,27 +220,47 @@ void Run::load_joined(const TileStep& s, const Rows& rows) {
   std::byte* own = memory_ + place.offset;
   const int64_t bytes = rows.n * place.bytes;
   const bool same = plain && apart == 0;
-  // A load leaves a row at the register's begin, or where it lies; the first row is the last to
-  // come.
-  for (int64_t r = same ? 0 : rows.count - 1; r >= 0; --r) {
-    symbols_[rows.m] = rows.first + r;
-    load(s, rows.n);
-    std::byte* to = own + r * bytes;
-    if (regs_[s.out] != to) std::memcpy(to, regs_[s.out], static_cast<size_t>(bytes));
+  if (s.kept >= 0) {
+    Kept& kept = kept_[s.kept];
+    const auto* from = static_cast<const std::byte*>(args_[a.operand]) + base(a.offset) * a.bytes;
+    regs_[s.out] = own;
+    if (kept.from == from && kept.n == rows.n && kept.count >= rows.count) return;
+    kept = {from, rows.n, rows.count};
+  }
+  if (plain && a.convert == nullptr && a.offset.step == 1) {
+    const auto* from = static_cast<const std::byte*>(args_[a.operand]) + base(a.offset) * a.bytes;
+    copy_rows(own, bytes, from, apart * a.bytes, bytes, same ? 1 : rows.count);
+    regs_[s.out] = own;
+  } else {
+    // A load leaves a row at the register's begin, or where it lies; the first row is the last to
+    // come.
+    for (int64_t r = same ? 0 : rows.count - 1; r >= 0; --r) {
+      symbols_[rows.m] = rows.first + r;
+      load(s, rows.n);
+      std::byte* to = own + r * bytes;
+      if (regs_[s.out] != to) std::memcpy(to, regs_[s.out], static_cast<size_t>(bytes));
+    }
+    symbols_[rows.m] = rows.first;
+    regs_[s.out] = own;
   }
   for (int64_t done = 1; same && done < rows.count; done *= 2)
     std::memcpy(own + done * bytes, own,
                 static_cast<size_t>(std::min(done, rows.count - done) * bytes));
-  symbols_[rows.m] = rows.first;
-  regs_[s.out] = own;
 }
 
 void Run::store_joined(const TileStore& s, const Rows& rows) {
   const TileIndex& to = s.access.offset;
-  if (to.tiles.empty() && to.scalars.empty() && to.step == 1 && coefficient(to, rows.m) == rows.n)
-    return store(s, rows.count * rows.n);
+  const int64_t apart = coefficient(to, rows.m);
+  const bool plain = to.tiles.empty() && to.scalars.empty() && to.step == 1;
+  if (plain && apart == rows.n) return store(s, rows.count * rows.n);
   void* const value = regs_[s.value];
   const int64_t bytes = rows.n * p_.registers[static_cast<size_t>(s.value)].bytes;
+  if (plain && s.convert == nullptr && s.combine == nullptr) {
+    const int64_t size = s.access.bytes;
+    copy_rows(static_cast<std::byte*>(args_[s.access.operand]) + base(to) * size, apart * size,
+              static_cast<const std::byte*>(value), bytes, bytes, rows.count);
+    return;
+  }
   for (int64_t r = 0; r < rows.count; ++r) {
     symbols_[rows.m] = rows.first + r;
     regs_[s.value] = static_cast<std::byte*>(value) + r * bytes;
@@ -307,6 +331,7 @@ void Run::run_step(const TileStep& s, int64_t n) {
       if (s.fn != nullptr) s.fn(regs_[s.out], offsets, nullptr, nullptr, n);
       return;
     }
+    case TileStep::Kind::Chain: return run_chain(s, n);
     case TileStep::Kind::GuardTest: return guard_test(s, n);
     case TileStep::Kind::DeriveScalar: {
       const DerivedPlan& d = p_.derived[static_cast<size_t>(s.item)];
@@ -321,6 +346,18 @@ void Run::run_step(const TileStep& s, int64_t n) {
       return;
     }
   }
+}
+
+void Run::run_chain(const TileStep& s, int64_t n) {
+  const std::vector<PlanLink>& chain = p_.chains[static_cast<size_t>(s.item)];
+  Link links[kMostLinks];
+  for (size_t i = 0; i < chain.size(); ++i) {
+    const PlanLink& l = chain[i];
+    links[i].code = 4 * static_cast<int>(l.op) + (l.varying[0] ? 1 : 0) + (l.varying[1] ? 2 : 0);
+    links[i].b = reg<float>(l.operands[0]);
+    links[i].c = l.operands[1] >= 0 ? reg<float>(l.operands[1]) : nullptr;
+  }
+  p_.chain(links, static_cast<int>(chain.size()), reg<float>(s.out), reg<float>(s.in[0]), n);
 }
 
 int64_t Run::floor_divided(const DerivedPlan& d) const {
@@ -394,6 +431,14 @@ void Run::guard_test(const TileStep& s, int64_t n) {
 
 // ---- loads and stores
 
+void Run::place_result(bool contiguous) {
+  if (p_.stores.empty() || !p_.stores[0].in_place) return;
+  const TileStore& s = p_.stores[0];
+  const TileAccess& a = s.access;
+  regs_[s.value] = contiguous ? static_cast<std::byte*>(args_[a.operand]) + base(a.offset) * a.bytes
+                              : memory_ + p_.registers[static_cast<size_t>(s.value)].offset;
+}
+
 void Run::load(const TileStep& s, int64_t n) {
   const TileAccess& a = p_.accesses[static_cast<size_t>(s.item)];
   auto* memory = static_cast<std::byte*>(args_[a.operand]);
@@ -439,6 +484,7 @@ void Run::store(const TileStore& s, int64_t n) {
   auto* offsets = reinterpret_cast<int64_t*>(memory_ + p_.offsets_at);
   if (!regular) fill_index(offsets, a.offset, n);
   std::byte* to = memory + from * a.bytes;
+  if (s.in_place && regs_[s.value] == to) return;
   auto* raw = memory_ + p_.raw_at;
 
   const void* value = regs_[s.value];

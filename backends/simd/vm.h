@@ -13,7 +13,11 @@ std::byte* scratch(ScratchUse slot, int64_t bytes);
 inline constexpr size_t kMaxIvs = 64;
 
 // The box of parallel points that [begin, end) of the parallel iv covers; whether it has any.
-bool plan_range(const Plan& p, int64_t begin, int64_t end, int64_t* low, int64_t* high);
+bool call_range(const Kernel& k, int parallel, int64_t scale, int64_t begin, int64_t end,
+                int64_t* low, int64_t* high);
+inline bool plan_range(const Plan& p, int64_t begin, int64_t end, int64_t* low, int64_t* high) {
+  return call_range(p.k, p.parallel, p.scale, begin, end, low, high);
+}
 
 class Run {
  public:
@@ -46,6 +50,7 @@ class Run {
 
   void run_list(Level l, int64_t n);
   void run_step(const TileStep& s, int64_t n);
+  void run_chain(const TileStep& s, int64_t n);
   void run_stores(int64_t n);
   void store(const TileStore& s, int64_t n);
   void load(const TileStep& s, int64_t n);
@@ -58,6 +63,8 @@ class Run {
   void load_joined(const TileStep& s, const Rows& rows);
   void store_joined(const TileStore& s, const Rows& rows);
   void guard_test(const TileStep& s, int64_t n);
+  // Points the register of a result that is written in place there; `contiguous`: the tile is.
+  void place_result(bool contiguous);
   void fill_index(int64_t* out, const TileIndex& x, int64_t n) const;
 
   int64_t base(const TileIndex& x) const;
@@ -78,6 +85,11 @@ class Run {
   std::byte* memory_;
   void** regs_;
   int64_t* symbols_;
+  struct Kept {
+    const std::byte* from = nullptr;
+    int64_t n = 0, count = 0;  // elements of a row, rows
+  };
+  Kept kept_[kMostKept];
 };
 
 }  // namespace lathe::simd
