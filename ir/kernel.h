@@ -27,9 +27,9 @@
 // lane j is combined with lane j+16, then j+8, j+4, j+2, j+1 (Fma lanes are added), and lane 0 is
 // the result. Lane j starts at the identity. Lanes is for Core::Reduce with a nonempty `red` only.
 //
-// Operands do not overlap in memory, but where a kernel works in place: loads of an InOut operand use
-// the very offset of one of its stores, and an In and an Out operand may be one memory if loads of
-// the one use the offset of stores to the other, in the part that follows the reductions.
+// Operands do not overlap in memory, but where a kernel works in place: loads of an InOut operand
+// use the very offset of one of its stores, and an In and an Out operand may be one memory if loads
+// of the one use the offset of stores to the other, in the part that follows the reductions.
 //
 // Text form, parsing and verification: ir/kernel_text.h, ir/kernel_verify.h. Equal text means equal
 // kernel; caches are keyed by it.
