@@ -72,6 +72,11 @@ TEST_CASE("the columns beyond whole panels join the panels, though their rows al
   const Expr x = tensor(g, "x", {138, 151});
   g.add_output("y", product(x, weights(g, {151, 70}, 3)).value);
   CHECK(joined(g) == 1);
+  const Program p = compile_program(g, options());
+  REQUIRE(p.schedules.size() == 2);
+  CHECK(p.schedules[0].parallel == 0);  // rows, which one thread writes all of
+  CHECK(p.schedules[1].parallel == 0);
+  CHECK(p.schedules[1].grain == p.schedules[0].grain);
   check_same_bits(g);
 }
 
