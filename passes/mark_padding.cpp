@@ -93,15 +93,15 @@ class Proof {
 template <class T>
 Elements found_in(const Tensor& t, T exponent) {
   constexpr T minus_zero = static_cast<T>(T{1} << (8 * sizeof(T) - 1));
-  bool infinite = false, negative = false;
+  T infinite = 0, negative = 0;  // as wide as the elements, for loops of vectors
   const std::byte* from = t.stored();
   for (int64_t i = 0; i < t.size(); ++i) {
     T bits;
     std::memcpy(&bits, from + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
-    infinite |= (bits & exponent) == exponent;
-    negative |= bits == minus_zero;
+    infinite |= static_cast<T>((bits & exponent) == exponent);
+    negative |= static_cast<T>(bits == minus_zero);
   }
-  return {infinite, negative};
+  return {infinite != 0, negative != 0};
 }
 
 Elements found_in(const Tensor& t) {
