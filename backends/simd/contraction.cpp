@@ -1,10 +1,9 @@
-// Blocks:  for rows [m0, m0 + block): copy A if its layout is bad for broadcasts, or has gaps;
-// where
-//            few columns would pay for the copy, find where each run of k begins in each row
-//            instead for panels, columns [n0, n0 + chunk):
+// Blocks:  for rows [m0, m0 + block): copy A if its layout is bad for broadcasts, or has gaps; for
+//          few columns find where each run of k begins in each row instead
+//            for panels, columns [n0, n0 + chunk):
 //              for k in steps of at most kLongestK; for panels of B, one register tile wide:
-//                copy the panel (once a call, if all fit); for register tiles down the rows:
-//                multiply
+//                copy the panel (once a call, if all fit)
+//                for register tiles down the rows: multiply
 //              finish the chunk row by row, or several rows as one tile (Run::finish_rows)
 // Every sum takes its products in the order of k, whatever the blocking.
 //
@@ -327,17 +326,11 @@ class Multiply {
   // Leaves of rows [m + begin, m + end) those that have an element at the i-th k of a run, where
   // these are neighbours.
   void rows_with(int64_t m, int64_t run, int64_t i, int64_t* begin, int64_t* end) const {
-    const auto up = [](int64_t a, int64_t b) { return b == 1 ? a : a / b + (a % b > 0 ? 1 : 0); };
     for (size_t g = 0; g < x_.guards.size(); ++g) {
       const RowGuard& guard = x_.guards[g];
       const int64_t at = guard_origins_[g] + m * guard.along + i * guard.step +
                          guard.runs[static_cast<size_t>(run)];
-      const int64_t limit = guard.guard.limit, along = guard.along;
-      const bool none = along == 0 ? !holds(guard.guard, at) : at % guard.guard.multiple_of != 0;
-      if (none) *end = *begin;
-      if (along == 0) continue;
-      *begin = std::max(*begin, along > 0 ? up(-at, along) : up(at - limit + 1, -along));
-      *end = std::min(*end, along > 0 ? up(limit - at, along) : up(at + 1, -along));
+      narrow(guard.guard, at, guard.along, begin, end);
     }
     *end = std::max(*end, *begin);
   }

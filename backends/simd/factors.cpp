@@ -67,6 +67,15 @@ bool holds(const Guard& g, int64_t index) {
   return index >= 0 && index < g.limit && (g.multiple_of == 1 || index % g.multiple_of == 0);
 }
 
+void narrow(const Guard& g, int64_t at, int64_t step, int64_t* begin, int64_t* end) {
+  const auto up = [](int64_t a, int64_t b) { return b == 1 ? a : a / b + (a % b > 0 ? 1 : 0); };
+  // All have the remainder of the first.
+  if (step == 0 ? !holds(g, at) : at % g.multiple_of != 0) *end = *begin;
+  if (step == 0) return;
+  *begin = std::max(*begin, step > 0 ? up(-at, step) : up(at - g.limit + 1, -step));
+  *end = std::min(*end, step > 0 ? up(g.limit - at, step) : up(at + 1, -step));
+}
+
 int64_t index_at(const Kernel& k, const IndexExpr& e, const int64_t* symbols) {
   int64_t at = e.constant;
   for (const IndexTerm& t : e.terms)

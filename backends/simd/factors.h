@@ -22,6 +22,9 @@ bool decides(const Kernel& k, ScalarId id, int i);
 bool concerns(const Kernel& k, ScalarId id, int i);
 
 bool holds(const Guard& g, int64_t index);
+// Leaves of [*begin, *end) those i at which the guard holds, whose index there is at + i * step;
+// *end may come before *begin. Precondition: the step is a multiple of what the guard asks for.
+void narrow(const Guard& g, int64_t at, int64_t step, int64_t* begin, int64_t* end);
 // What the parallel ivs make of an index, at the values that `symbols` has for them.
 int64_t index_at(const Kernel& k, const IndexExpr& e, const int64_t* symbols);
 

@@ -147,7 +147,7 @@ class MovesRun {
     const bool load = in.op == Scalar::Load;
     int64_t begin = first, end = last;
     for (const GuardId g : load ? in.guards : instr(k_, in.args[0]).guards)
-      narrow(k_.guards[static_cast<size_t>(g)], &begin, &end);
+      narrow_row(k_.guards[static_cast<size_t>(g)], &begin, &end);
     if (begin >= end) begin = end = first;
     const uint64_t zero = 0;
     if (!load) {
@@ -163,17 +163,8 @@ class MovesRun {
     return reinterpret_cast<std::byte*>(const_cast<uint64_t*>(value));
   }
 
-  // Leaves of [begin, end) where the guard holds: 0 <= at + i * step < limit.
-  void narrow(const Guard& g, int64_t* begin, int64_t* end) const {
-    const int64_t at = index_at(k_, g.index, symbols_), step = g.index.coefficient(x_.n);
-    // All elements have the remainder of the first.
-    if (at % g.multiple_of != 0 || (step == 0 && (at < 0 || at >= g.limit))) *end = *begin;
-    if (step == 0) return;
-    const auto up = [](int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); };  // b > 0
-    const int64_t first = step > 0 ? up(-at, step) : up(at - g.limit + 1, -step);
-    const int64_t beyond = step > 0 ? up(g.limit - at, step) : up(at + 1, -step);
-    *begin = std::max(*begin, first);
-    *end = std::min(*end, beyond);
+  void narrow_row(const Guard& g, int64_t* begin, int64_t* end) const {
+    narrow(g, index_at(k_, g.index, symbols_), g.index.coefficient(x_.n), begin, end);
   }
 
   void copy(int64_t first, int64_t last, const Place& from) const {
