@@ -23,9 +23,9 @@ constexpr auto kSpinTime = std::chrono::microseconds(300);
 // A claim word holds the job's number, how many chunks workers have claimed and, lowest, how many
 // the caller has. The caller takes chunks from the first on, workers from the last: from one call
 // to the next a thread finds in its caches what it had in hand.
-constexpr int kChunkBits = 20, kJobShift = 2 * kChunkBits;
+constexpr int kChunkBits = 16, kJobShift = 2 * kChunkBits;
 constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1, kClosed = kChunkMask;
-constexpr int64_t kMostChunks = int64_t{kChunkMask >> 1};
+constexpr int64_t kMostChunks = int64_t{kChunkMask >> 1};  // of a job
 
 struct Claim {
   int64_t by_caller, by_workers;
@@ -78,6 +78,18 @@ void run_host_chunk(void* ctx, int64_t chunk, int thread) {
   inside_chunk = true;
   job.fn(job.ctx, chunk, thread);
   inside_chunk = false;
+}
+
+// Chunks from `first` on, where there are more than a job has.
+struct Part {
+  ChunkFn fn;
+  void* ctx;
+  int64_t first;
+};
+
+void run_part_chunk(void* ctx, int64_t chunk, int thread) {
+  const Part& part = *static_cast<const Part*>(ctx);
+  part.fn(part.ctx, part.first + chunk, thread);
 }
 
 struct Region {
@@ -290,15 +302,16 @@ ThreadPool::Team& ThreadPool::team() {
 }
 
 void ThreadPool::parallel_for(int64_t chunks, ChunkFn fn, void* ctx) {
-  if (chunks <= 1 || chunks > kMostChunks || must_stay_on_caller())
-    return run_on_caller(chunks, fn, ctx);
+  if (chunks <= 1 || must_stay_on_caller()) return run_on_caller(chunks, fn, ctx);
   if (host_.parallel) {
     HostJob job{fn, ctx};
     return host_.parallel(host_.host, chunks, run_host_chunk, &job);
   }
   std::unique_lock lock(dispatch_, std::try_to_lock);
   if (!lock) return run_on_caller(chunks, fn, ctx);
-  team().run(chunks, fn, ctx);
+  if (chunks <= kMostChunks) return team().run(chunks, fn, ctx);
+  for (Part part{fn, ctx, 0}; part.first < chunks; part.first += kMostChunks)
+    team().run(std::min(chunks - part.first, kMostChunks), run_part_chunk, &part);
 }
 
 void ThreadPool::parallel_region(int threads, RegionFn fn, void* ctx) {

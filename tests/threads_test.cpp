@@ -43,7 +43,7 @@ bool eventually(auto&& condition) {
 TEST_CASE("every chunk runs exactly once, whatever the number of threads") {
   for (int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
-    for (int64_t chunks : {0, 1, 2, 7, 64, 1000}) {
+    for (int64_t chunks : {0, 1, 2, 7, 64, 1000, 100'000}) {
       std::vector<int> runs(chunks, 0);
       pool.parallel_for(chunks, [&](int64_t chunk, int thread) {
         ++runs[chunk];
